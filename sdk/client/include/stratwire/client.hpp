@@ -1,0 +1,247 @@
+/// The client: typed messages of a server on the strategy's own thread.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <stratwire/client_config.hpp>
+#include <stratwire/describe.hpp>
+#include <stratwire/message.hpp>
+#include <stratwire/result.hpp>
+
+namespace stratwire {
+
+/// Where a connection stands.
+enum class ClientState : std::uint8_t {
+  connecting,   ///< A try is under way.
+  subscribing,  ///< Upgraded; the server has not yet answered every subscription.
+  live,         ///< Every subscription was answered; messages flow.
+  backing_off,  ///< Lost; the next try comes after `retry_in`.
+  closing,      ///< close() was called; the close handshake is under way.
+  closed,       ///< Ended by close(). The end.
+  failed,       ///< Gave up: ReconnectPolicy::attempts_max, or a refusal that no retry cures.
+};
+[[nodiscard]] std::string_view to_string(ClientState state) noexcept;
+
+/// A change of state, handed over in order with the messages.
+struct StateEvent {
+  ClientState state = ClientState::connecting;
+  /// Counts connections from 1; messages after this event belong to this generation.
+  std::uint64_t generation = 0;
+  /// Why; code ok where the change is not an error.
+  Error cause{};
+  /// Until the next try; only for backing_off.
+  std::chrono::milliseconds retry_in{0};
+  /// Failed tries in a row so far.
+  std::uint32_t attempt = 0;
+};
+
+/// What is rare and may own memory.
+using Notice = std::variant<StateEvent, Subscribed, Unsubscribed, Published, ErrorReply, GoAway>;
+
+/// One thing that the client hands over, in order.
+///
+/// \lifetime valid, with all texts in it, until the handler returns, or until the next call that
+///           takes messages from the same client
+struct Delivery {
+  Envelope envelope{};
+  std::uint64_t epoch = 0;
+  /// When it was read from the socket. \units Unix nanoseconds
+  std::int64_t received_at = 0;
+  std::variant<PriceUpdate, AccountUpdate, Event, Gap, const Notice*> body{};
+
+  /// The body if it is a T (any alternative of `body` or of Notice), else nullptr.
+  template <class T>
+  [[nodiscard]] const T* get_if() const noexcept {
+    if constexpr (std::same_as<T, PriceUpdate> || std::same_as<T, AccountUpdate> ||
+                  std::same_as<T, Event> || std::same_as<T, Gap>) {
+      return std::get_if<T>(&body);
+    } else {
+      const auto* notice = std::get_if<const Notice*>(&body);
+      return notice == nullptr ? nullptr : std::get_if<T>(*notice);
+    }
+  }
+};
+
+/// What receive() returns: a T and where it belongs; empty when there is none.
+template <class T>
+class Received {
+ public:
+  Received() noexcept = default;
+  Received(T value, const Delivery& delivery)
+      : value_(std::move(value)),
+        envelope_(delivery.envelope),
+        epoch_(delivery.epoch),
+        received_at_(delivery.received_at) {}
+
+  explicit operator bool() const noexcept { return value_.has_value(); }
+  [[nodiscard]] const T& operator*() const noexcept { return *value_; }
+  [[nodiscard]] const T* operator->() const noexcept { return &*value_; }
+  [[nodiscard]] std::string_view channel() const noexcept { return envelope_.channel; }
+  [[nodiscard]] std::uint64_t seq() const noexcept { return envelope_.seq; }
+  [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
+  [[nodiscard]] std::int64_t received_at() const noexcept { return received_at_; }
+
+ private:
+  std::optional<T> value_{};
+  Envelope envelope_{};
+  std::uint64_t epoch_ = 0;
+  std::int64_t received_at_ = 0;
+};
+
+/// Counters since open(); each counts up only.
+struct ClientMetrics {
+  std::uint64_t messages = 0;         ///< Data messages handed to the strategy's side.
+  std::uint64_t bytes = 0;            ///< Read from the socket.
+  std::uint64_t gaps = 0;             ///< Gap events.
+  std::uint64_t missed = 0;           ///< Messages that Gaps said are missing, where known.
+  std::uint64_t duplicates = 0;       ///< Dropped: at or before the cursor of their channel.
+  std::uint64_t decode_errors = 0;    ///< Messages that could not be decoded; each is reported.
+  std::uint64_t unknown_messages = 0; ///< Of a type that this version does not know; ignored.
+  std::uint64_t unhandled = 0;        ///< Taken by receive<T>() but neither a T nor with a handler.
+  std::uint64_t connects = 0;         ///< Upgrades that succeeded.
+  std::uint64_t connect_failures = 0; ///< Tries that failed.
+  std::uint64_t sends = 0;            ///< Messages accepted by send().
+  std::uint64_t sends_dropped = 0;    ///< Of those, reported as not delivered.
+  std::uint64_t ring_full = 0;        ///< Times that the socket was left unread: strategy too slow.
+};
+
+/// Answer of send().
+enum class SendStatus : std::uint8_t {
+  ok,              ///< Written, or will be as soon as there is a connection.
+  back_pressured,  ///< The send buffer is full; nothing was taken.
+  refused,         ///< Can't be encoded (not finite, not UTF-8) or the channel name is not valid.
+  closed,          ///< The client is closed or failed.
+};
+
+/// A connection to one server that keeps itself alive.
+///
+/// Subscriptions are wishes: they are sent on every connect by the client itself. Callbacks run
+/// inside poll() and receive*(), on the thread that calls them, in the order of the messages, and
+/// must be noexcept; close(), subscribe() and send() may be called from them.
+///
+/// \thread  poll, receive*, on*: one thread at a time (the strategy's). subscribe, unsubscribe,
+///          send, close, state, error, metrics: any thread.
+class Client {
+ public:
+  /// Starts connecting and returns at once; what happens then is told by state events.
+  ///
+  /// \errors invalid_url, unsupported_scheme, invalid_config; each names the setting and the cure
+  [[nodiscard]] static Result<Client> open(ClientConfig config);
+
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  /// close(), then waits for the close handshake, at most limits::kCloseTimeout.
+  ~Client();
+
+  /// Wishes for channels, `kind:key` or `kind:*`. Subscribing again is a success.
+  ///
+  /// What the server says of each comes as a Subscribed notice.
+  ///
+  /// \errors invalid_channel_name, too_many_channels; then nothing was changed
+  Result<void> subscribe(std::initializer_list<std::string_view> channels);
+  Result<void> subscribe(std::span<const std::string> channels);
+  Result<void> unsubscribe(std::initializer_list<std::string_view> channels);
+  Result<void> unsubscribe(std::span<const std::string> channels);
+
+  /// Publishes to a channel of the server, if it trusts this client.
+  ///
+  /// Never blocks. What became of it comes as a Published notice with the same id.
+  ///
+  /// \param id  the caller's own; echoed. 0 = no notice when all is well
+  SendStatus send(std::string_view channel, const PriceUpdate& message, std::uint64_t id = 0);
+  SendStatus send(std::string_view channel, const AccountUpdate& message, std::uint64_t id = 0);
+  SendStatus send(std::string_view channel, const Event& message, std::uint64_t id = 0);
+  template <Described T>
+  SendStatus send(std::string_view channel, const T& message, std::uint64_t id = 0) {
+    std::string data;
+    if (!encode_data(codec(), message, data)) return SendStatus::refused;
+    return send(channel, Event{described_name<T>(), RawValue{codec(), data}}, id);
+  }
+
+  /// Hands over what waits, at most `limit`, and returns how many; never blocks.
+  ///
+  /// \param handler  void(const Delivery&) noexcept; called for everything, on<T>() handlers are not
+  template <class Handler>
+    requires std::invocable<Handler&, const Delivery&>
+  std::size_t poll(Handler&& handler, std::size_t limit = kPollBatchMax) {
+    return drain(limit, [](void* context, const Delivery& delivery) {
+      (*static_cast<std::remove_reference_t<Handler>*>(context))(delivery);
+    }, const_cast<void*>(static_cast<const void*>(&handler)));
+  }
+  /// As above, to the handlers set by on<T>().
+  std::size_t poll(std::size_t limit = kPollBatchMax);
+
+  /// Sets the handler for one type: a message, a Gap, a notice, StateEvent, or a described struct.
+  ///
+  /// \param handler  void(const T&) or void(const T&, const Delivery&); replaces an earlier one
+  template <class T, class Handler>
+  void on(Handler handler);
+
+  /// Waits for the next T. Everything else that comes before it goes to its on<T>() handler, or is
+  /// counted in metrics().unhandled; `T = WsMessage` takes every message and every Gap.
+  ///
+  /// \return    empty when the client is closed or failed and nothing is left; see error()
+  /// \lifetime  texts are valid until the next call that takes messages
+  template <class T>
+  [[nodiscard]] Received<T> receive() {
+    return receive_until<T>(std::nullopt);
+  }
+  template <class T>
+  [[nodiscard]] Received<T> receive_for(std::chrono::nanoseconds timeout) {
+    return receive_until<T>(std::chrono::steady_clock::now() + timeout);
+  }
+  /// As receive(), but never blocks.
+  template <class T>
+  [[nodiscard]] Received<T> try_receive() {
+    return receive_until<T>(std::chrono::steady_clock::time_point::min());
+  }
+
+  /// Begins to close; returns at once. Everything that was received can still be taken.
+  void close() noexcept;
+
+  [[nodiscard]] ClientState state() const noexcept;
+  /// Why the client failed or is backing off; code ok otherwise.
+  [[nodiscard]] Error error() const;
+  [[nodiscard]] ClientMetrics metrics() const noexcept;
+  [[nodiscard]] Codec codec() const noexcept;
+
+  /// Most messages of one poll().
+  static constexpr std::size_t kPollBatchMax = 256;
+
+ private:
+  using Sink = void (*)(void* context, const Delivery& delivery);
+  using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+  class Impl;
+
+  explicit Client(std::unique_ptr<Impl> impl) noexcept;
+  std::size_t drain(std::size_t limit, Sink sink, void* context);
+  /// The next delivery, waiting until the deadline; nullptr when none came.
+  const Delivery* next(Deadline deadline);
+  /// To the on<T>() handlers; counts it when there is none.
+  void dispatch(const Delivery& delivery);
+  void set_handler(std::size_t slot, std::string_view event_type,
+                   std::function<void(const Delivery&)> handler);
+  template <class T>
+  static std::optional<T> take(const Delivery& delivery);
+  template <class T>
+  Received<T> receive_until(Deadline deadline);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace stratwire
+
+#include <stratwire/detail/client_inline.hpp>

@@ -1,0 +1,80 @@
+/// Settings of a Client.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include <stratwire/limits.hpp>
+#include <stratwire/message.hpp>
+#include <stratwire/result.hpp>
+#include <stratwire/waiting.hpp>
+
+namespace stratwire {
+
+/// Who reads the socket.
+enum class Threading : std::uint8_t {
+  /// The client's own I/O thread; messages reach the strategy through a ring.
+  own_thread,
+  /// The thread that calls poll() or receive(): the fewest hops there are. Nothing happens, no
+  /// heartbeat and no reconnect either, while nobody calls.
+  caller,
+};
+
+/// When and how often to try again after a connection was lost.
+///
+/// The first try comes within `first_delay_max`, further ones after a random time between 0 and
+/// base * 2^n, at most `delay_max` (full jitter). A delay that the server asks for wins.
+struct ReconnectPolicy {
+  std::chrono::milliseconds first_delay_max{100};
+  std::chrono::milliseconds delay_base{100};
+  /// Environment: WS_RECONNECT_INTERVAL, in seconds.
+  std::chrono::milliseconds delay_max{5'000};
+  /// Failed tries in a row before the client gives up (state `failed`); 0 = never.
+  /// Environment: WS_MAX_RECONNECT_ATTEMPTS.
+  std::uint32_t attempts_max = 0;
+  /// A connection counts as good, and the tries start anew, after so long of healthy traffic.
+  std::chrono::milliseconds healthy_after{10'000};
+};
+
+/// Messages sent while there is no connection wait here; what does not fit or grows too old is
+/// reported through on<Published>(), never dropped in silence. Zero in any of them: no buffer.
+struct SendBufferLimits {
+  std::size_t messages_max = 1'000;  ///< Environment: WS_MESSAGE_BUFFER_SIZE.
+  std::size_t bytes_max = 1 << 20;
+  std::chrono::milliseconds age_max{30'000};
+};
+
+struct ClientConfig {
+  /// ws://host:port/path or ws+unix:///path/to.sock. Required.
+  std::string url{};
+  Codec codec = Codec::json;
+  /// Shown to the operator beside this connection; at most 64 bytes.
+  std::string name{};
+  Threading threading = Threading::own_thread;
+  /// How receive() waits (and, with own_thread, how the I/O thread waits).
+  Waiting waiting = Waiting::park;
+  /// Core for the I/O thread; -1 = wherever the system puts it.
+  int io_cpu = -1;
+  /// Ring between I/O thread and strategy, in bytes; rounded up to a power of two. When it is
+  /// full the client stops reading the socket: nothing is dropped here.
+  std::size_t ring_bytes = 4 << 20;
+  /// Largest message taken from the server; a larger one ends the connection.
+  std::size_t message_bytes_max = limits::kClientMessageBytesMax;
+  /// From the start of a try to the end of the upgrade.
+  std::chrono::milliseconds connect_timeout{5'000};
+  /// WebSocket ping when the server was silent for so long, for servers that send no heartbeats;
+  /// the peer is given up after twice as long. With heartbeats: after two of them and 500 ms.
+  /// Environment: WS_PING_INTERVAL, in seconds.
+  std::chrono::milliseconds ping_interval{30'000};
+  ReconnectPolicy reconnect{};
+  SendBufferLimits send_buffer{};
+
+  /// Defaults, changed by the environment variables named above, if they are set.
+  ///
+  /// \errors invalid_config, naming the variable and what it accepts
+  [[nodiscard]] static Result<ClientConfig> from_environment(std::string url);
+};
+
+}  // namespace stratwire
