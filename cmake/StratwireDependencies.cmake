@@ -25,11 +25,11 @@ add_library(stratwire_msgpack INTERFACE)
 target_include_directories(stratwire_msgpack SYSTEM INTERFACE ${STRATWIRE_MSGPACK_INCLUDE_DIR})
 target_compile_definitions(stratwire_msgpack INTERFACE MSGPACK_NO_BOOST)
 
-# The command-line programs only.
-find_package(CLI11 REQUIRED)              # [libcli11-dev]
-find_package(tomlplusplus REQUIRED)       # [libtomlplusplus-dev]
-find_package(spdlog REQUIRED)             # [libspdlog-dev]
-
+if(STRATWIRE_BUILD_PROGRAMS)
+  find_package(CLI11 REQUIRED)            # [libcli11-dev]
+  find_package(tomlplusplus REQUIRED)     # [libtomlplusplus-dev]
+  find_package(spdlog REQUIRED)           # [libspdlog-dev]
+endif()
 if(STRATWIRE_BUILD_TESTS)
   find_package(GTest REQUIRED)            # [libgtest-dev libgmock-dev]
 endif()

@@ -1,5 +1,6 @@
 # Every switch of the build. A preset turns each of them on somewhere (CMakePresets.json).
 option(STRATWIRE_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(STRATWIRE_BUILD_PROGRAMS "Build stratwire-server and stratwire" ${PROJECT_IS_TOP_LEVEL})
 option(STRATWIRE_BUILD_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
 option(STRATWIRE_BUILD_BENCH "Build the benchmarks" OFF)
 option(STRATWIRE_BUILD_FUZZ "Build the libFuzzer targets (clang)" OFF)
@@ -10,6 +11,13 @@ set(STRATWIRE_DEPS_DIR "${PROJECT_SOURCE_DIR}/.deps" CACHE PATH
 
 if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+# Files that include Beast take 10 s each: worth a cache where there is one.
+find_program(STRATWIRE_CCACHE ccache)
+mark_as_advanced(STRATWIRE_CCACHE)
+if(PROJECT_IS_TOP_LEVEL AND STRATWIRE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${STRATWIRE_CCACHE})
 endif()
 
 # What every target of ours is compiled with; nothing is set globally, so that a project that uses
