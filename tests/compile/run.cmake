@@ -1,0 +1,20 @@
+# Compiles SAMPLE good and bad (CMakeLists.txt).
+string(REPLACE "," ";" INCLUDES "${INCLUDES}")
+set(compile ${COMPILER} -std=c++20 -Wall -Wextra -Werror -fsyntax-only -fno-diagnostics-color ${INCLUDES})
+file(STRINGS ${SAMPLE} expected REGEX "^// EXPECT: ")
+string(REPLACE "// EXPECT: " "" expected "${expected}")
+if(NOT expected)
+  message(FATAL_ERROR "${SAMPLE} does not say what to EXPECT.")
+endif()
+
+execute_process(COMMAND ${compile} ${SAMPLE} RESULT_VARIABLE status ERROR_VARIABLE output)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "The good form does not compile:\n${output}")
+endif()
+
+execute_process(COMMAND ${compile} -DSTRATWIRE_BAD ${SAMPLE} RESULT_VARIABLE status ERROR_VARIABLE output)
+if(status EQUAL 0)
+  message(FATAL_ERROR "The bad form compiles.")
+elseif(NOT output MATCHES "${expected}")
+  message(FATAL_ERROR "The bad form is refused, but not with '${expected}':\n${output}")
+endif()
