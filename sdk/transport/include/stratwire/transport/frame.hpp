@@ -126,12 +126,17 @@ class FrameParser {
 
  private:
   struct Message;  // a fragmented message on its way
-  struct Head;     // a frame's header, checked
+  struct Head;     // a frame's header
   enum class Phase : std::uint8_t { idle, delivered, finished };
+  enum class Check : std::uint8_t { ok, need_more, refused };
 
-  [[nodiscard]] Incoming check_head(std::span<const char> input, Head& head) noexcept;
+  Check check_head(std::span<const char> input, Head& head, Incoming& out) noexcept;
+  bool check_order(const Head& head, Incoming& out) noexcept;
+  bool check_limits(const Head& head, Incoming& out) noexcept;
   [[nodiscard]] Incoming take_control(const Head& head, std::string_view payload) noexcept;
-  [[nodiscard]] Incoming take_fragment(const Head& head, std::string_view payload) noexcept;
+  [[nodiscard]] Incoming take_close(std::string_view payload) noexcept;
+  bool take_fragment(const Head& head, std::string_view payload, Incoming& out) noexcept;
+  bool take_frame(std::span<char>& input, Incoming& out) noexcept;
   [[nodiscard]] Incoming refuse(CloseCode code, std::string_view why) noexcept;
 
   std::unique_ptr<Message> message_{};

@@ -22,7 +22,6 @@ class Utf8Checker {
   void reset() noexcept { state_ = kAccept; }
 
  private:
-  friend bool is_utf8(std::string_view text) noexcept;
   static constexpr std::uint8_t kAccept = 0;
   std::uint8_t state_ = kAccept;
 };
