@@ -10,19 +10,18 @@
 /// Lock-Free Queue for C++, 2014). The order of one producer is kept; between producers there is
 /// none.
 ///
-/// Writers: moodycamel's own; used_ is written by both sides, which is what makes the bound exact.
-/// Progress: lock-free; try_push() and pop_batch() can each be made to look again by the other
-/// side. Capacity: exactly what was asked for, counted in used_. moodycamel only bounds blocks of
-/// 32 items, which a producer token never gives back, so the pool is made large enough for
+/// Writers: moodycamel's own; the permits are written by both sides, which makes the bound exact.
+/// Progress: lock-free; a push and a pop can each be made to look again by the other side.
+/// Capacity: exactly what was asked for, counted in permits. moodycamel itself bounds blocks of 32
+/// items only, which a producer token never gives back, so the pool is made large enough for
 /// `producers` and `threads`. With more of them than promised, or with several consumers of which
 /// one was interrupted in the middle of a pop, a push may be refused before the bound is reached.
-/// It never allocates. Death of a thread: what it had pushed can still be popped; a consumer that
-/// dies in the middle of a pop keeps the items of that pop and one block.
+/// Nothing allocates then either.
+/// Death of a thread: what it had pushed can still be popped; a consumer that dies in the middle of
+/// a pop keeps the items of that pop and one block.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <iterator>
 #include <span>
 #include <type_traits>
@@ -34,8 +33,9 @@
 #include <concurrentqueue/concurrentqueue.h>
 #pragma GCC diagnostic pop
 
+#include <stratwire_internal/queue/budget.hpp>
+
 #include <stratwire/queue/assert.hpp>
-#include <stratwire/queue/cache_line.hpp>
 
 namespace stratwire::queue {
 
@@ -118,20 +118,20 @@ class Mpmc {
 
   /// Allocates all that will ever be needed, apart from producers and the first push of a thread.
   explicit Mpmc(const MpmcConfig& config)
-      : capacity_(checked(config.capacity)), queue_(pool_items(config)) {}
+      : budget_(checked(config.capacity)), queue_(pool_items(config)) {}
   Mpmc(const Mpmc&) = delete;
   Mpmc& operator=(const Mpmc&) = delete;
   ~Mpmc() = default;
 
-  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return budget_.capacity(); }
 
   /// Adds one item, at the end of this producer's. Never blocks, never allocates.
   ///
   /// \return  false when full; the item was not moved from
   [[nodiscard]] bool try_push(Producer& producer, T&& item) noexcept {
-    if (!claim(1)) return false;
+    if (!budget_.try_take(1)) return false;
     if (queue_.try_enqueue(producer.token_, std::move(item))) return true;
-    unclaim(1);
+    budget_.give_back(1);
     return false;
   }
   [[nodiscard]] bool try_push(Producer& producer, const T& item) noexcept {
@@ -141,9 +141,9 @@ class Mpmc {
 
   /// The same without a token: the first push of each thread allocates its producer.
   [[nodiscard]] bool try_push(T&& item) noexcept {
-    if (!claim(1)) return false;
+    if (!budget_.try_take(1)) return false;
     if (queue_.try_enqueue(std::move(item))) return true;
-    unclaim(1);
+    budget_.give_back(1);
     return false;
   }
   [[nodiscard]] bool try_push(const T& item) noexcept {
@@ -154,12 +154,12 @@ class Mpmc {
   /// Adds all of them or none; they are moved from when the answer is true.
   [[nodiscard]] bool try_push_batch(Producer& producer, std::span<T> items) noexcept {
     if (items.empty()) return true;
-    if (!claim(items.size())) return false;
+    if (!budget_.try_take(items.size())) return false;
     if (queue_.try_enqueue_bulk(producer.token_, std::make_move_iterator(items.begin()),
                                 items.size())) {
       return true;
     }
-    unclaim(items.size());
+    budget_.give_back(items.size());
     return false;
   }
 
@@ -173,7 +173,7 @@ class Mpmc {
     if (limit == 0) return 0;
     const std::size_t count = queue_.try_dequeue_bulk(
         consumer.token_, detail::HandOver<T, std::remove_reference_t<Handler>>(handler), limit);
-    if (count != 0) unclaim(count);
+    if (count != 0) budget_.give_back(count);
     return count;
   }
 
@@ -187,10 +187,7 @@ class Mpmc {
   }
 
   /// Items in the queue at some moment in the recent past; never more than capacity().
-  [[nodiscard]] std::size_t size_approx() const noexcept {
-    // relaxed: a figure for people, and a hint for waits, which look again after announcing.
-    return used_.load(std::memory_order_relaxed);
-  }
+  [[nodiscard]] std::size_t size_approx() const noexcept { return budget_.taken_approx(); }
 
  private:
   static std::size_t checked(std::size_t capacity) noexcept {
@@ -207,27 +204,9 @@ class Mpmc {
     return blocks * block;
   }
 
-  /// Takes the right to push `count` items, if there is room for all of them.
-  [[nodiscard]] bool claim(std::size_t count) noexcept {
-    // relaxed: the exchange below decides.
-    std::size_t used = used_.load(std::memory_order_relaxed);
-    do {
-      if (count > capacity_ - used) return false;
-      // acquire: pairs with the release in unclaim(); the blocks of the popped items are free
-      // again. relaxed on failure: the loop looks at the new figure only.
-    } while (!used_.compare_exchange_weak(used, used + count, std::memory_order_acquire,
-                                          std::memory_order_relaxed));
-    return true;
-  }
-  void unclaim(std::size_t count) noexcept {
-    // release: pairs with the acquire in claim(); the items are out of their blocks.
-    used_.fetch_sub(count, std::memory_order_release);
-  }
-
-  const std::size_t capacity_;
+  // The acquire and release of its permits order the blocks of popped items before their next use.
+  Budget budget_;
   Queue queue_;
-  // Written by both sides.
-  alignas(kIsolationBytes) std::atomic<std::size_t> used_{0};
 };
 
 }  // namespace stratwire::queue
