@@ -2,7 +2,6 @@
 #include <cstdint>
 #include <cstring>
 #include <deque>
-#include <iostream>
 #include <random>
 #include <string>
 #include <string_view>
@@ -12,6 +11,8 @@
 #include <gtest/gtest.h>
 
 #include <stratwire/queue/spsc_bytes.hpp>
+
+#include "../../support/seed.hpp"
 
 namespace stratwire::queue {
 namespace {
@@ -216,9 +217,7 @@ TEST(SpscBytes, PopBatchHeedsItsLimit) {
 
 // Random operations, compared with a std::deque of strings.
 TEST(SpscBytes, BehavesAsAQueueOfStrings) {
-  const std::uint64_t seed = std::random_device{}();
-  std::cout << "seed " << seed << '\n';
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(test::seed());
   for (std::size_t capacity = 64; capacity <= 4096; capacity *= 4) {
     SpscBytes ring(capacity);
     std::deque<std::string> staged;

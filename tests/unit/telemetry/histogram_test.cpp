@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <iostream>
 #include <random>
 #include <thread>
 #include <vector>
@@ -9,6 +8,8 @@
 #include <gtest/gtest.h>
 
 #include <stratwire/telemetry/histogram.hpp>
+
+#include "../../support/seed.hpp"
 
 namespace stratwire::telemetry {
 namespace {
@@ -66,9 +67,7 @@ TEST(Histogram, SmallValuesAreExact) {
 }
 
 TEST(Histogram, PercentilesAgreeWithASortedList) {
-  const std::uint64_t seed = std::random_device{}();
-  std::cout << "seed " << seed << '\n';
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(test::seed());
   std::lognormal_distribution<double> latency(9, 2);
   Histogram histogram;
   std::vector<std::uint64_t> values;
