@@ -42,7 +42,8 @@ class [[nodiscard]] Result {
   /// The error; `Errc::ok` when there is none.
   [[nodiscard]] const Error& error() const noexcept {
     static const Error none{};
-    return ok() ? none : *std::get_if<1>(&state_);
+    const Error* const error = std::get_if<1>(&state_);
+    return error != nullptr ? *error : none;
   }
   /// The value; throws BadResult when there is none.
   [[nodiscard]] T& value() & { return checked(*this); }

@@ -1,0 +1,167 @@
+#include "json_fast.hpp"
+
+#include <charconv>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include <stratwire/limits.hpp>
+
+#include "json_check.hpp"
+#include "number_parse.hpp"
+#include "text_scan.hpp"
+
+namespace stratwire::detail {
+namespace {
+
+template <class T>
+T& body_as(Message& out) noexcept {
+  // Most messages of a connection have the type of the one before.
+  if (T* const same = std::get_if<T>(&out.body)) return *same;
+  return out.body.emplace<T>();
+}
+
+// Every step says whether the layout still holds; the cursor is in range in any case.
+class Cursor {
+ public:
+  Cursor(const char* at, const char* end) noexcept : at_(at), end_(end) {}
+
+  [[nodiscard]] const char* at() const noexcept { return at_; }
+  [[nodiscard]] bool at_end() const noexcept { return at_ == end_; }
+  [[nodiscard]] std::size_t left() const noexcept { return static_cast<std::size_t>(end_ - at_); }
+  void advance_to(const char* at) noexcept { at_ = at; }
+
+  template <std::size_t N>
+  bool literal(const char (&expected)[N]) noexcept {
+    if (left() < N - 1 || std::memcmp(at_, expected, N - 1) != 0) return false;
+    at_ += N - 1;
+    return true;
+  }
+
+  // Behind the first quote. Escapes and anything but ASCII are left to the general decoder.
+  bool text(std::string_view& out) noexcept {
+    const char* const from = at_;
+    const char* const quote = find_special(from, end_);
+    if (quote == end_ || *quote != '"') return false;
+    out = std::string_view(from, static_cast<std::size_t>(quote - from));
+    at_ = quote + 1;
+    return true;
+  }
+
+  bool number(std::uint64_t& out) noexcept {
+    const char* const from = at_;
+    std::uint64_t value = 0;
+    while (at_ != end_ && is_digit(*at_)) value = value * 10 + digit(*at_++);
+    const auto digits = at_ - from;
+    if (digits == 0 || (*from == '0' && digits > 1)) return false;
+    out = value;
+    // Nineteen digits fit always, twenty perhaps: the library knows.
+    if (digits < 20) return true;
+    const auto parsed = std::from_chars(from, at_, out);
+    return parsed.ec == std::errc{};
+  }
+
+  bool number(std::int64_t& out) noexcept {
+    const bool negative = at_ != end_ && *at_ == '-';
+    if (negative) ++at_;
+    std::uint64_t magnitude = 0;
+    if (!number(magnitude)) return false;
+    // The one number that has no positive counterpart, and -0, are for the general decoder.
+    if (magnitude > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+      return false;
+    }
+    if (negative && magnitude == 0) return false;
+    out = negative ? -static_cast<std::int64_t>(magnitude) : static_cast<std::int64_t>(magnitude);
+    return true;
+  }
+
+  bool number(double& out) noexcept {
+    const char* const from = at_;
+    const bool negative = at_ != end_ && *at_ == '-';
+    if (negative) ++at_;
+    const char* const whole = at_;
+    std::uint64_t mantissa = 0;
+    while (at_ != end_ && is_digit(*at_)) mantissa = mantissa * 10 + digit(*at_++);
+    const auto whole_digits = at_ - whole;
+    if (whole_digits == 0 || (*whole == '0' && whole_digits > 1)) return false;
+    std::ptrdiff_t scale = 0;
+    if (at_ != end_ && *at_ == '.') {
+      const char* const fraction = ++at_;
+      while (at_ != end_ && is_digit(*at_)) mantissa = mantissa * 10 + digit(*at_++);
+      scale = at_ - fraction;
+      if (scale == 0) return false;
+    }
+    const bool exponent = at_ != end_ && (*at_ == 'e' || *at_ == 'E');
+    if (exponent || whole_digits + scale > 19) return long_number(from, out);
+    const double magnitude = divide_by_power_of_ten(mantissa, static_cast<unsigned>(scale));
+    out = negative ? -magnitude : magnitude;
+    return true;
+  }
+
+ private:
+  static bool is_digit(char c) noexcept { return static_cast<unsigned char>(c - '0') < 10; }
+  static std::uint64_t digit(char c) noexcept { return static_cast<unsigned char>(c - '0'); }
+
+  [[gnu::noinline]] bool long_number(const char* from, double& out) noexcept {
+    const NumberToken token = scan_number(from, end_);
+    if (!token.valid) return false;
+    out = parse_double({from, static_cast<std::size_t>(token.end - from)});
+    at_ = token.end;
+    return out - out == 0;
+  }
+
+  const char* at_;
+  const char* end_;
+};
+
+bool read_envelope(Cursor& in, Envelope& out) noexcept {
+  if (!in.literal("\"ch\":\"")) {
+    out = Envelope{};
+    return true;
+  }
+  // Without a name there is no channel, and no number in it.
+  return in.text(out.channel) && !out.channel.empty() && in.literal(",\"seq\":") &&
+         in.number(out.seq) && in.literal(",");
+}
+
+bool read(Cursor& in, PriceUpdate& out) noexcept {
+  return in.literal("\"input_mint\":\"") && in.text(out.input_mint) &&
+         in.literal(",\"output_mint\":\"") && in.text(out.output_mint) &&
+         in.literal(",\"price\":") && in.number(out.price) && in.literal(",\"volume\":") &&
+         in.number(out.volume) && in.literal(",\"timestamp\":") && in.number(out.timestamp) &&
+         in.literal("}") && in.at_end();
+}
+
+bool read(Cursor& in, AccountUpdate& out) noexcept {
+  return in.literal("\"pubkey\":\"") && in.text(out.pubkey) && in.literal(",\"lamports\":") &&
+         in.number(out.lamports) && in.literal(",\"slot\":") && in.number(out.slot) &&
+         in.literal(",\"timestamp\":") && in.number(out.timestamp) && in.literal("}") &&
+         in.at_end();
+}
+
+bool read(Cursor& in, Event& out) noexcept {
+  if (!in.literal("\"event\":\"") || !in.text(out.type) || !in.literal(",\"data\":")) return false;
+  std::size_t size = 0;
+  if (check_json_value({in.at(), in.left()}, 0, limits::kNestingMax, size)) return false;
+  out.data = RawValue{Codec::json, {in.at(), size}};
+  in.advance_to(in.at() + size);
+  return in.literal("}") && in.at_end();
+}
+
+}  // namespace
+
+bool decode_json_fast(std::string_view bytes, Message& out) noexcept {
+  Cursor in(bytes.data(), bytes.data() + bytes.size());
+  if (in.literal("{\"type\":\"PriceUpdate\",")) {
+    return read_envelope(in, out.envelope) && read(in, body_as<PriceUpdate>(out));
+  }
+  if (in.literal("{\"type\":\"AccountUpdate\",")) {
+    return read_envelope(in, out.envelope) && read(in, body_as<AccountUpdate>(out));
+  }
+  if (in.literal("{\"type\":\"Event\",")) {
+    return read_envelope(in, out.envelope) && read(in, body_as<Event>(out));
+  }
+  return false;
+}
+
+}  // namespace stratwire::detail
