@@ -1,0 +1,89 @@
+#include "connection.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <utility>
+
+namespace stratwire::cli {
+namespace {
+
+volatile std::sig_atomic_t g_interrupted = 0;
+
+extern "C" void on_interrupt(int) {
+  g_interrupted = 1;
+}
+
+constexpr std::uint32_t kFirstTriesMax = 3;
+
+}  // namespace
+
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  // A second Ctrl-C ends the program at once, whatever it waits for.
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+bool interrupted() noexcept {
+  return g_interrupted != 0;
+}
+
+void say(const std::string& text) {
+  std::fprintf(stderr, "stratwire: %s\n", text.c_str());
+}
+
+ClientConfig client_config(const ConnectionOptions& options, const char* name) {
+  ClientConfig config;
+  config.url = options.url;
+  config.codec = options.codec;
+  config.name = name;
+  return config;
+}
+
+ConnectionWatch::Verdict ConnectionWatch::on_backing_off(const StateEvent& event) {
+  const bool lost = std::exchange(up_, false);
+  const auto tries_max = options_.retry.value_or(connected_ ? 0 : kFirstTriesMax);
+  const auto cause = event.cause.message();
+  if (lost) {
+    say("connection lost: " + cause);
+    return Verdict::lost;
+  }
+  if (tries_max != 0 && event.attempt >= tries_max) {
+    say("could not connect to " + options_.url + " in " + std::to_string(event.attempt) +
+        " tries: " + cause);
+    return Verdict::give_up;
+  }
+  // After the first few, a line for each power of two: a server that is away for an hour does not
+  // fill the screen.
+  if (event.attempt <= kFirstTriesMax || (event.attempt & (event.attempt - 1)) == 0) {
+    say("try " + std::to_string(event.attempt) + " failed: " + cause + "; next one in " +
+        std::to_string(event.retry_in.count()) + " ms");
+  }
+  return Verdict::go_on;
+}
+
+ConnectionWatch::Verdict ConnectionWatch::on_state(const StateEvent& event) {
+  switch (event.state) {
+    case ClientState::live:
+      if (std::exchange(up_, true)) return Verdict::go_on;
+      if (std::exchange(connected_, true)) ++reconnects_;
+      say((reconnects_ == 0 ? "connected to " : "connected again to ") + options_.url);
+      return Verdict::go_on;
+    case ClientState::backing_off:
+      return on_backing_off(event);
+    case ClientState::failed:
+      say("could not connect to " + options_.url + ": " + event.cause.message());
+      return Verdict::give_up;
+    case ClientState::connecting:
+    case ClientState::subscribing:
+    case ClientState::closing:
+    case ClientState::closed:
+      return Verdict::go_on;
+  }
+  return Verdict::go_on;
+}
+
+}  // namespace stratwire::cli

@@ -1,0 +1,81 @@
+#include "publishable.hpp"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace stratwire::cli {
+namespace {
+
+constexpr std::string_view kBlanks = " \t\r\n";
+
+std::string_view trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(kBlanks);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+}
+
+/// Steps through text that is known to be valid JSON.
+class Scanner {
+ public:
+  explicit Scanner(std::string_view json) noexcept : json_{json} {}
+
+  /// The next token: a whole string with its quotes, or one character that is not blank; empty at
+  /// the end.
+  std::string_view next() noexcept {
+    at_ = std::min(json_.find_first_not_of(kBlanks, at_), json_.size());
+    if (at_ == json_.size()) return {};
+    const auto start = at_++;
+    if (json_[start] == '"') {
+      while (json_[at_] != '"') at_ += json_[at_] == '\\' ? 2u : 1u;
+      ++at_;
+    }
+    return json_.substr(start, at_ - start);
+  }
+
+ private:
+  std::string_view json_;
+  std::size_t at_ = 0;
+};
+
+/// The string value of the outermost member "type", with its quotes; empty when there is none.
+std::string_view type_of(std::string_view json) {
+  Scanner scanner{json};
+  if (scanner.next() != "{") return {};
+  int depth = 1;
+  bool at_key = true;
+  for (auto token = scanner.next(); !token.empty(); token = scanner.next()) {
+    if (token == "{" || token == "[") ++depth;
+    if (token == "}" || token == "]") --depth;
+    if (depth == 1 && at_key && token == "\"type\"") {
+      scanner.next();
+      const auto value = scanner.next();
+      return value.starts_with('"') ? value : std::string_view{};
+    }
+    if (depth == 1) at_key = token == ",";
+  }
+  return {};
+}
+
+bool is_ours(std::string_view type) noexcept {
+  return type == "\"PriceUpdate\"" || type == "\"AccountUpdate\"" || type == "\"Event\"";
+}
+
+}  // namespace
+
+Result<Publishable> LineReader::read(std::string_view line) {
+  const auto json = trimmed(line);
+  // Into the other codec and away: the check that it is one valid value.
+  scratch_.clear();
+  const RawValue value{Codec::json, json};
+  if (auto valid = transcode(value, Codec::msgpack, scratch_); !valid.ok()) return valid.error();
+  if (!is_ours(type_of(json))) return Publishable{Event{event_, value}};
+  if (auto decoded = decoder_.decode(json, message_); !decoded.ok()) return decoded.error();
+  if (const auto* price = std::get_if<PriceUpdate>(&message_.body)) return Publishable{*price};
+  if (const auto* account = std::get_if<AccountUpdate>(&message_.body)) {
+    return Publishable{*account};
+  }
+  if (const auto* event = std::get_if<Event>(&message_.body)) return Publishable{*event};
+  return Errc::unknown_message_type;
+}
+
+}  // namespace stratwire::cli

@@ -1,0 +1,197 @@
+#include "sub.hpp"
+
+#include <concepts>
+#include <unistd.h>
+#include <variant>
+
+#include <stratwire/client.hpp>
+#include <stratwire/codec.hpp>
+
+#include "output.hpp"
+#include "tally.hpp"
+
+namespace stratwire::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// How long Ctrl-C, --seconds and a reader that has gone may go unnoticed while nothing comes.
+constexpr std::chrono::milliseconds kLookAround{50};
+
+template <class T>
+concept Data = std::same_as<T, PriceUpdate> || std::same_as<T, AccountUpdate> ||
+    std::same_as<T, Event> || std::same_as<T, Gap>;
+
+struct Where {
+  Envelope envelope{};
+  std::uint64_t epoch = 0;
+  std::int64_t received_at = 0;
+};
+
+template <class T>
+std::int64_t timestamp_of(const T& message) noexcept {
+  if constexpr (requires { message.timestamp; }) return message.timestamp;
+  return 0;
+}
+
+class Subscriber {
+ public:
+  Subscriber(const SubOptions& options, Client client)
+      : options_{options}, client_{std::move(client)}, watch_{options.connection} {
+    client_.on<StateEvent>([this](const StateEvent& event) { notice(event); });
+    client_.on<Subscribed>([this](const Subscribed& subscribed) { notice(subscribed); });
+    client_.on<ErrorReply>([this](const ErrorReply& error) { notice(error); });
+  }
+
+  int run();
+
+ private:
+  template <Data T>
+  void data(const Where& where, const T& message);
+  template <Data T>
+  void print(const Where& where, const T& message);
+  void notice(const StateEvent& event);
+  void notice(const Subscribed& subscribed);
+  void notice(const ErrorReply& error);
+  template <class T>
+  void notice(const T&) {}
+  bool take_what_waits();
+  void wait_for_more();
+  [[nodiscard]] int exit_code() const;
+
+  const SubOptions& options_;
+  Client client_;
+  ConnectionWatch watch_;
+  Tally tally_{};
+  Output output_{STDOUT_FILENO};
+  Message message_{};
+  std::string line_{};
+  bool done_ = false;
+  bool gave_up_ = false;
+  std::size_t refused_ = 0;
+};
+
+template <Data T>
+void Subscriber::print(const Where& where, const T& message) {
+  message_ = {where.envelope, message};
+  line_.clear();
+  if (auto encoded = encode(Codec::json, message_, line_); !encoded.ok()) {
+    say("message " + std::to_string(where.envelope.seq) + " of " +
+        std::string{where.envelope.channel} + " has no JSON form: " + encoded.error().message());
+    return;
+  }
+  // The wire form ends with '}'; what the client knows beside it goes before that.
+  line_.pop_back();
+  if constexpr (!std::same_as<T, Gap>) line_ += ",\"epoch\":" + std::to_string(where.epoch);
+  line_ += ",\"received_at\":" + std::to_string(where.received_at) + "}\n";
+  output_.append(line_);
+}
+
+template <Data T>
+void Subscriber::data(const Where& where, const T& message) {
+  if (done_) return;
+  if constexpr (std::same_as<T, Gap>) {
+    tally_.gap(where.envelope, message);
+  } else {
+    tally_.message(where.envelope, where.epoch, where.received_at, timestamp_of(message));
+  }
+  if (options_.print == Print::messages) print(where, message);
+  done_ = options_.count && tally_.received() >= *options_.count;
+}
+
+void Subscriber::notice(const StateEvent& event) {
+  switch (watch_.on_state(event)) {
+    case ConnectionWatch::Verdict::go_on:
+      return;
+    case ConnectionWatch::Verdict::lost:
+      done_ = done_ || options_.on_close == OnClose::exit;
+      return;
+    case ConnectionWatch::Verdict::give_up:
+      done_ = true;
+      gave_up_ = true;
+  }
+}
+
+void Subscriber::notice(const Subscribed& subscribed) {
+  std::size_t refused = 0;
+  for (const auto& result : subscribed.results) {
+    if (result.code == Errc::ok) continue;
+    ++refused;
+    say(options_.connection.url + " refused channel " + result.channel + ": " +
+        Error{result.code, 0, result.message}.message());
+  }
+  refused_ = refused;
+  if (refused != 0 && refused == subscribed.results.size()) done_ = true;
+}
+
+void Subscriber::notice(const ErrorReply& error) {
+  say("the server says: " + Error{error.code, 0, error.message}.message());
+}
+
+bool Subscriber::take_what_waits() {
+  const auto taken = client_.poll([this](const Delivery& delivery) noexcept {
+    const Where where{delivery.envelope, delivery.epoch, delivery.received_at};
+    std::visit(
+        [&]<class T>(const T& body) {
+          if constexpr (Data<T>) {
+            data(where, body);
+          } else {
+            std::visit([this](const auto& known) { notice(known); }, *body);
+          }
+        },
+        delivery.body);
+  });
+  return taken != 0;
+}
+
+void Subscriber::wait_for_more() {
+  const auto received = client_.receive_for<WsMessage>(kLookAround);
+  if (!received) return;
+  const Where where{{received.channel(), received.seq()}, received.epoch(), received.received_at()};
+  std::visit(
+      [&]<class T>(const T& body) {
+        if constexpr (Data<T>) data(where, body);
+      },
+      *received);
+}
+
+int Subscriber::exit_code() const {
+  if (refused_ != 0) return kExitRefused;
+  if (gave_up_ || !watch_.was_connected()) return kExitNotConnected;
+  return tally_.clean(client_.metrics()) ? kExitOk : kExitLost;
+}
+
+int Subscriber::run() {
+  const auto start = Clock::now();
+  while (!done_ && !interrupted()) {
+    if (options_.duration && Clock::now() - start >= *options_.duration) break;
+    if (take_what_waits()) continue;
+    output_.flush();
+    if (output_.broken()) break;
+    wait_for_more();
+  }
+  if (options_.print == Print::summary) {
+    output_.append(tally_.summary(client_.metrics(), watch_.reconnects()));
+  }
+  output_.flush();
+  client_.close();
+  return exit_code();
+}
+
+}  // namespace
+
+int run_sub(const SubOptions& options) {
+  auto client = Client::open(client_config(options.connection, "stratwire sub"));
+  if (!client.ok()) {
+    say(client.error().message());
+    return kExitUsage;
+  }
+  if (const auto wished = client->subscribe(options.channels); !wished.ok()) {
+    say(wished.error().message());
+    return kExitUsage;
+  }
+  catch_signals();
+  return Subscriber{options, std::move(*client)}.run();
+}
+
+}  // namespace stratwire::cli

@@ -1,0 +1,201 @@
+#include "options.hpp"
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <toml++/toml.h>
+
+namespace stratwire::app {
+namespace {
+
+/// The error to print; empty when all is well.
+using Problem = std::string;
+
+constexpr const char* kFooter =
+    "Each option can stand in the TOML file too, with _ for -: lane_bytes = 4194304\n"
+    "Flags win over the environment, the environment over the file, the file over defaults.\n"
+    "Environment: WS_HOST, WS_PORT or PORT, WS_PING_INTERVAL (seconds), LOG_LEVEL.\n"
+    "SIGTERM and SIGINT: sends what waits, closes every connection with 1001, ends. A second one: "
+    "ends at once.\n"
+    "Exit codes: 0 ok, 1 readers did not get everything, 2 wrong option or input file, 3 can't "
+    "listen.\n"
+    "Example: stratwire-server --demo   and then   stratwire sub ws://127.0.0.1:8080 'prices:*'";
+
+std::string toml_key(const Setting& setting) {
+  std::string key{setting.name};
+  for (auto& c : key) c = c == '-' ? '_' : c;
+  return key;
+}
+
+std::string cure(const Setting& setting, std::string_view written_as) {
+  return "; write " + std::string{written_as} + std::string{setting.example};
+}
+
+// ---- TOML file
+
+/// A value as the text that a flag would have; nothing for a table, a date, a mixed array.
+std::optional<std::string> as_text(const toml::node& node) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* number = node.as_integer()) return std::to_string(number->get());
+  if (const auto* flag = node.as_boolean()) return flag->get() ? "true" : "false";
+  if (const auto* number = node.as_floating_point()) {
+    char text[32];
+    const auto [end, error] = std::to_chars(text, text + sizeof text, number->get());
+    return std::string(text, end);
+  }
+  const auto* array = node.as_array();
+  if (array == nullptr) return std::nullopt;
+  std::string joined;
+  for (const auto& element : *array) {
+    const auto* text = element.as_string();
+    if (text == nullptr) return std::nullopt;
+    joined += (joined.empty() ? "" : ",") + text->get();
+  }
+  return joined;
+}
+
+Problem apply_toml_entry(Options& options, const std::string& place, std::string_view key,
+                         const toml::node& node) {
+  for (const auto& setting : all_settings()) {
+    if (toml_key(setting) != key) continue;
+    const bool quoted =
+        setting.example.find_first_not_of("0123456789.") != std::string_view::npos &&
+        !setting.value.empty();
+    const auto text = as_text(node);
+    const auto problem = text ? setting.apply(options, *text) : "has a value of a wrong type";
+    if (problem.empty()) return {};
+    std::string example =
+        quoted ? '"' + std::string{setting.example} + '"' : std::string{setting.example};
+    return place + ": " + std::string{key} + (text ? " = '" + *text + "'" : "") + " " + problem +
+           "; write " + std::string{key} + " = " + example;
+  }
+  return place + ": there is no key '" + std::string{key} +
+         "'; the keys are the options of 'stratwire-server --help', with _ for -";
+}
+
+Problem apply_toml(Options& options, const std::string& path) {
+  toml::table table;
+  try {
+    table = toml::parse_file(path);
+  } catch (const toml::parse_error& error) {
+    const auto line = error.source().begin.line;
+    const auto place = line > 0 ? path + ":" + std::to_string(line) : path;
+    return place + ": " + std::string{error.description()} +
+           (line > 0 ? "; mend the line, or see https://toml.io" : "; check the path of --config");
+  }
+  if (table.contains("replay") && table["demo"].value_or(false)) {
+    return path + ":" + std::to_string(table["demo"].node()->source().begin.line) +
+           ": demo and replay are two feeds; leave one out";
+  }
+  for (const auto& [key, node] : table) {
+    const auto place = path + ":" + std::to_string(key.source().begin.line);
+    if (auto problem = apply_toml_entry(options, place, key.str(), node); !problem.empty()) {
+      return problem;
+    }
+  }
+  return {};
+}
+
+// ---- Environment
+
+Problem apply_environment(Options& options) {
+  for (const auto& setting : all_settings()) {
+    for (const auto name : setting.environment) {
+      const char* text = std::getenv(std::string{name}.c_str());
+      if (text == nullptr || *text == '\0') continue;
+      const auto problem = setting.apply(options, text);
+      if (problem.empty()) continue;
+      return "environment variable " + std::string{name} + " = '" + text + "' " + problem +
+             cure(setting, std::string{name} + "=");
+    }
+  }
+  return {};
+}
+
+// ---- Flags
+
+struct Flags {
+  std::string config_file{};
+  /// In the order of all_settings(); nothing = not given.
+  std::vector<std::optional<std::string>> texts{};
+};
+
+void add_flag(CLI::App& app, const Setting& setting, std::optional<std::string>& text) {
+  const auto flag = "--" + std::string{setting.name};
+  CLI::Option* option = nullptr;
+  if (setting.value.empty()) {
+    option = app.add_flag_function(
+        flag + ",!--no-" + std::string{setting.name},
+        [&text](std::int64_t count) { text = count > 0 ? "true" : "false"; },
+        std::string{setting.help});
+  } else {
+    option = app.add_option_function<std::string>(
+        flag, [&text](const std::string& given) { text = given; }, std::string{setting.help});
+    option->type_name(std::string{setting.value});
+  }
+  option->group(std::string{setting.group});
+  // Twice the same flag: the last one counts, as with other tools.
+  option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+Problem apply_flags(Options& options, const Flags& flags) {
+  const auto settings = all_settings();
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    if (!flags.texts[i]) continue;
+    const auto& setting = settings[i];
+    const auto problem = setting.apply(options, *flags.texts[i]);
+    if (problem.empty()) continue;
+    const auto flag = "--" + std::string{setting.name};
+    return flag + " '" + *flags.texts[i] + "' " + problem + cure(setting, flag + " ");
+  }
+  return {};
+}
+
+Problem apply_all(Options& options, const Flags& flags) {
+  Problem problem;
+  if (!flags.config_file.empty()) problem = apply_toml(options, flags.config_file);
+  if (problem.empty()) problem = apply_environment(options);
+  if (problem.empty()) problem = apply_flags(options, flags);
+  if (!problem.empty()) return problem;
+  const auto valid = options.server.validate();
+  return valid.ok() ? Problem{} : valid.error().message();
+}
+
+}  // namespace
+
+std::variant<Options, ExitNow> read_options(int argc, const char* const* argv) {
+  CLI::App app{"Streams market and account data to strategies over WebSocket.", "stratwire-server"};
+  app.footer(kFooter);
+  app.set_version_flag("--version", "stratwire-server " STRATWIRE_VERSION);
+  Flags flags;
+  flags.texts.resize(all_settings().size());
+  app.add_option("--config", flags.config_file, "TOML file with options")
+      ->type_name("FILE.toml")
+      ->group("Program");
+  for (std::size_t i = 0; i < flags.texts.size(); ++i) {
+    add_flag(app, all_settings()[i], flags.texts[i]);
+  }
+  app.get_option("--replay")->excludes(app.get_option("--demo"));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& done) {
+    return ExitNow{app.exit(done)};
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "stratwire-server: %s; see stratwire-server --help\n", error.what());
+    return ExitNow{kExitUsage};
+  }
+  Options options;
+  if (const auto problem = apply_all(options, flags); !problem.empty()) {
+    std::fprintf(stderr, "stratwire-server: %s\n", problem.c_str());
+    return ExitNow{kExitUsage};
+  }
+  return options;
+}
+
+}  // namespace stratwire::app

@@ -1,0 +1,236 @@
+#include "settings.hpp"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <system_error>
+#include <type_traits>
+
+namespace stratwire::app {
+namespace {
+
+using namespace std::string_literals;
+using namespace std::string_view_literals;
+
+template <class T>
+bool parse(std::string_view text, T& out) noexcept {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+template <class T>
+std::string whole(T& out, std::string_view text, T low, T high) {
+  T value{};
+  if (!parse(text, value) || value < low || value > high) {
+    return "is not a whole number from " + std::to_string(low) + " to " + std::to_string(high);
+  }
+  out = value;
+  return {};
+}
+
+std::string size(std::size_t& out, std::string_view text) {
+  return whole<std::size_t>(out, text, 0, std::numeric_limits<std::uint32_t>::max());
+}
+
+std::string positive(double& out, std::string_view text) {
+  double value = 0;
+  if (!parse(text, value) || !std::isfinite(value) || value < 0) {
+    return "is not a number from 0 on";
+  }
+  out = value;
+  return {};
+}
+
+/// "5", "5s" and "5000ms" are the same.
+std::string duration(std::chrono::milliseconds& out, std::string_view text) {
+  double factor = 1000;
+  auto digits = text;
+  if (digits.ends_with("ms")) {
+    factor = 1;
+    digits.remove_suffix(2);
+  } else if (digits.ends_with('s')) {
+    digits.remove_suffix(1);
+  }
+  double value = 0;
+  constexpr double kDayMs = 86'400'000;
+  if (!parse(digits, value) || !(value >= 0) || value * factor > kDayMs) {
+    return "is not a time from 0 to a day, in seconds (5 or 5s) or milliseconds (250ms)";
+  }
+  out = std::chrono::milliseconds{std::llround(value * factor)};
+  return {};
+}
+
+std::string yes_or_no(std::string_view text, bool& out) {
+  if (text != "true" && text != "false") return "is neither true nor false";
+  out = text == "true";
+  return {};
+}
+
+template <class T, std::size_t N>
+std::string choice(T& out, std::string_view text,
+                   const std::array<std::pair<std::string_view, T>, N>& choices) {
+  std::string names;
+  for (const auto& [name, value] : choices) {
+    if (name == text) {
+      out = value;
+      return {};
+    }
+    names += names.empty() ? "" : ", ";
+    names += name;
+  }
+  return "is none of " + names;
+}
+
+std::string set_kinds(Options& options, std::string_view text) {
+  std::vector<std::string> kinds;
+  while (!text.empty()) {
+    const auto comma = text.find(',');
+    const auto kind = text.substr(0, comma);
+    if (kind.empty()) return "has an empty name in it";
+    kinds.emplace_back(kind);
+    text = comma == std::string_view::npos ? ""sv : text.substr(comma + 1);
+  }
+  options.server.kinds = std::move(kinds);
+  return {};
+}
+
+std::string set_feed(Options& options, FeedKind kind) {
+  options.feed = kind;
+  return {};
+}
+
+constexpr auto kHostNames = std::array{"WS_HOST"sv};
+constexpr auto kPortNames = std::array{"PORT"sv, "WS_PORT"sv};
+constexpr auto kPingNames = std::array{"WS_PING_INTERVAL"sv};
+constexpr auto kLogNames = std::array{"LOG_LEVEL"sv};
+
+constexpr auto kWaitings =
+    std::array{std::pair{"park"sv, Waiting::park}, std::pair{"yield"sv, Waiting::yield},
+               std::pair{"spin"sv, Waiting::spin}};
+constexpr auto kLogLevels =
+    std::array{std::pair{"debug"sv, LogLevel::debug}, std::pair{"info"sv, LogLevel::info},
+               std::pair{"warning"sv, LogLevel::warning}, std::pair{"warn"sv, LogLevel::warning},
+               std::pair{"error"sv, LogLevel::error}};
+
+using Text = std::string_view;
+constexpr auto kListening = "Where it listens"sv;
+constexpr auto kThreads = "Threads"sv;
+constexpr auto kLimits = "Limits"sv;
+constexpr auto kClients = "What clients may do"sv;
+constexpr auto kFeed = "Feed"sv;
+constexpr auto kProgram = "Program"sv;
+
+// clang-format off
+constexpr Setting kSettings[] = {
+    {"host", "ADDRESS", "0.0.0.0", kHostNames, kListening,
+     "Address to listen on, or a name that resolves to one",
+     [](Options& o, Text t) { o.server.host = t; return t.empty() ? "is empty"s : ""s; }},
+    {"port", "PORT", "8080", kPortNames, kListening, "Port; 0 = any free one, see --port-file",
+     [](Options& o, Text t) { return whole<std::uint16_t>(o.server.port, t, 0, 65535); }},
+    {"unix-path", "PATH", "/run/stratwire.sock", {}, kListening,
+     "Also listen on this AF_UNIX path (ws+unix://PATH)",
+     [](Options& o, Text t) { o.server.unix_path = t; return ""s; }},
+    {"port-file", "FILE", "/run/stratwire.port", {}, kListening,
+     "Write the port here once the server listens",
+     [](Options& o, Text t) { o.port_file = t; return ""s; }},
+
+    {"io-threads", "N", "1", {}, kThreads, "Threads that read and write sockets",
+     [](Options& o, Text t) { return size(o.server.io_threads, t); }},
+    {"io-cpu", "CORE", "0", {}, kThreads,
+     "Core of the first I/O thread, the others follow; -1 = wherever the system puts them",
+     [](Options& o, Text t) { return whole(o.server.io_cpu, t, -1, 4095); }},
+    {"waiting", "HOW", "park", {}, kThreads,
+     "How I/O threads wait: park (sleep), yield, or spin (a core each, quickest)",
+     [](Options& o, Text t) { return choice(o.server.waiting, t, kWaitings); }},
+
+    {"inbox-messages", "N", "16384", {}, kLimits,
+     "Messages that may wait between publishers and the hub; a power of two",
+     [](Options& o, Text t) { return size(o.server.inbox_messages, t); }},
+    {"lane-bytes", "BYTES", "4194304", {}, kLimits,
+     "How far a reader may fall behind before it gets a Gap",
+     [](Options& o, Text t) { return size(o.server.lane_bytes_max, t); }},
+    {"lane-messages", "N", "65536", {}, kLimits, "The same in messages",
+     [](Options& o, Text t) { return size(o.server.lane_messages_max, t); }},
+    {"connections", "N", "16384", {}, kLimits, "Open connections; further ones get HTTP 503",
+     [](Options& o, Text t) { return size(o.server.connections_max, t); }},
+    {"channels-per-connection", "N", "1024", {}, kLimits, "Channels that one connection may have",
+     [](Options& o, Text t) { return size(o.server.channels_per_connection_max, t); }},
+    {"inbound-message-bytes", "BYTES", "65536", {}, kLimits, "Largest message taken from a client",
+     [](Options& o, Text t) { return size(o.server.inbound_message_bytes_max, t); }},
+    {"handshake-timeout", "TIME", "5s", {}, kLimits, "From accepted to upgraded",
+     [](Options& o, Text t) { return duration(o.server.handshake_timeout, t); }},
+    {"heartbeat-interval", "TIME", "1s", {}, kLimits,
+     "A Heartbeat goes out when nothing else was sent for so long",
+     [](Options& o, Text t) { return duration(o.server.heartbeat_interval, t); }},
+    {"ping-interval", "TIME", "30s", kPingNames, kLimits,
+     "Ping to a peer that was silent for so long; twice as long, and it is given up",
+     [](Options& o, Text t) { return duration(o.server.ping_interval, t); }},
+    {"drain-timeout", "TIME", "5s", {}, kLimits,
+     "Most time that readers get for what waits when the server goes",
+     [](Options& o, Text t) { return duration(o.drain_timeout, t); }},
+
+    {"allow-publish", "", "true", {}, kClients,
+     "Let connections publish; only on networks that you trust",
+     [](Options& o, Text t) {
+       bool allowed = false;
+       auto problem = yes_or_no(t, allowed);
+       o.server.network_publish = allowed ? NetworkPublish::allowed : NetworkPublish::refused;
+       return problem;
+     }},
+    {"kinds", "NAMES", "prices,trades", {}, kClients,
+     "Channel kinds that clients may subscribe to, comma between, beside those of the feed",
+     [](Options& o, Text t) { return set_kinds(o, t); }},
+
+    {"replay", "FILE", "ticks.csv", {}, kFeed,
+     "Publish the rows of a CSV file (columns offset_ns,venue,symbol,kind,price,size,"
+     "exchange_time_ns) on prices:<venue>:<symbol>, heeding slow readers",
+     [](Options& o, Text t) {
+       o.replay_file = t;
+       return t.empty() ? "is empty"s : set_feed(o, FeedKind::replay);
+     }},
+    {"demo", "", "true", {}, kFeed, "Publish a seeded random walk of 20 instruments",
+     [](Options& o, Text t) {
+       bool wanted = false;
+       auto problem = yes_or_no(t, wanted);
+       return wanted ? set_feed(o, FeedKind::demo) : problem;
+     }},
+    {"seed", "N", "42", {}, kFeed, "Of the demo; drawn and logged when not given",
+     [](Options& o, Text t) {
+       return whole<std::uint64_t>(o.seed.emplace(), t, 0, std::numeric_limits<std::uint64_t>::max());
+     }},
+    {"rate", "N", "5000", {}, kFeed, "Of the demo: messages per second",
+     [](Options& o, Text t) {
+       auto problem = positive(o.rate, t);
+       return problem.empty() && o.rate == 0 ? "is not more than 0 (--speed 0 is flat out)"s : problem;
+     }},
+    {"messages", "N", "100000", {}, kFeed, "Of the demo: it ends after so many; 0 = never",
+     [](Options& o, Text t) {
+       return whole<std::uint64_t>(o.messages, t, 0, std::numeric_limits<std::uint64_t>::max());
+     }},
+    {"speed", "X", "1", {}, kFeed,
+     "1 = the feed's own pace, 2 = twice as fast, 0 = as fast as the readers take it",
+     [](Options& o, Text t) { return positive(o.speed, t); }},
+    {"wait-subscribers", "N", "1", {}, kFeed, "Start the feed when so many have subscribed",
+     [](Options& o, Text t) { return size(o.wait_subscribers, t); }},
+    {"exit-at-end", "", "true", {}, kFeed,
+     "End when the feed has, after the readers got everything",
+     [](Options& o, Text t) {
+       bool wanted = false;
+       auto problem = yes_or_no(t, wanted);
+       o.at_end = wanted ? AtEnd::exit : AtEnd::stay;
+       return problem;
+     }},
+
+    {"log-level", "LEVEL", "info", kLogNames, kProgram, "debug, info, warning or error",
+     [](Options& o, Text t) { return choice(o.log_level, t, kLogLevels); }},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Setting> all_settings() noexcept {
+  return kSettings;
+}
+
+}  // namespace stratwire::app
