@@ -17,39 +17,12 @@
 #include <variant>
 
 #include <stratwire/client_config.hpp>
+#include <stratwire/client_state.hpp>
 #include <stratwire/describe.hpp>
 #include <stratwire/message.hpp>
 #include <stratwire/result.hpp>
 
 namespace stratwire {
-
-/// Where a connection stands.
-enum class ClientState : std::uint8_t {
-  connecting,   ///< A try is under way.
-  subscribing,  ///< Upgraded; the server has not yet answered every subscription.
-  live,         ///< Every subscription was answered; messages flow.
-  backing_off,  ///< Lost; the next try comes after `retry_in`.
-  closing,      ///< close() was called; the close handshake is under way.
-  closed,       ///< Ended by close(). The end.
-  failed,       ///< Gave up: ReconnectPolicy::attempts_max, or a refusal that no retry cures.
-};
-[[nodiscard]] std::string_view to_string(ClientState state) noexcept;
-
-/// A change of state, handed over in order with the messages.
-struct StateEvent {
-  ClientState state = ClientState::connecting;
-  /// Counts connections from 1; messages after this event belong to this generation.
-  std::uint64_t generation = 0;
-  /// Why; code ok where the change is not an error.
-  Error cause{};
-  /// Until the next try; only for backing_off.
-  std::chrono::milliseconds retry_in{0};
-  /// Failed tries in a row so far.
-  std::uint32_t attempt = 0;
-};
-
-/// What is rare and may own memory.
-using Notice = std::variant<StateEvent, Subscribed, Unsubscribed, Published, ErrorReply, GoAway>;
 
 /// One thing that the client hands over, in order.
 ///

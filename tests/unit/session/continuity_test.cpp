@@ -1,0 +1,244 @@
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include <stratwire/limits.hpp>
+#include <stratwire/session/continuity.hpp>
+
+namespace stratwire::session {
+namespace {
+
+using Verdict = Continuity::Verdict;
+
+constexpr std::uint64_t kEpoch = 77;
+constexpr std::uint64_t kNextEpoch = 78;
+constexpr const char* kChannel = "prices:A";
+
+/// A client that has handed over messages 1..`seq` of kChannel on its first connection.
+class At : public Continuity {
+ public:
+  explicit At(std::uint64_t seq, std::size_t channels_max = 100) : Continuity(channels_max) {
+    connected();
+    welcomed(kEpoch);
+    EXPECT_EQ(subscribed(kChannel, kEpoch, 0), std::nullopt);
+    for (std::uint64_t i = 1; i <= seq; ++i) EXPECT_EQ(message(kChannel, i), Verdict::deliver);
+  }
+};
+
+void reconnect(Continuity& continuity, std::uint64_t epoch) {
+  continuity.connected();
+  continuity.welcomed(epoch);
+}
+
+Gap gap(std::uint64_t from, std::uint64_t to, Gap::Reason reason, std::uint64_t epoch = kEpoch) {
+  return {epoch, from, to, reason};
+}
+
+TEST(Continuity, TheNextOneIsDelivered) {
+  At continuity{3};
+  EXPECT_EQ(continuity.message(kChannel, 4), Verdict::deliver);
+  EXPECT_EQ(continuity.channel(), kChannel);
+  EXPECT_EQ(continuity.epoch(), kEpoch);
+}
+
+TEST(Continuity, WhatWasHandedOverIsADuplicate) {
+  At continuity{3};
+  EXPECT_EQ(continuity.message(kChannel, 3), Verdict::duplicate);
+  EXPECT_EQ(continuity.message(kChannel, 1), Verdict::duplicate);
+  EXPECT_EQ(continuity.message(kChannel, 4), Verdict::deliver);
+}
+
+TEST(Continuity, AHoleIsOneGapBeforeTheMessage) {
+  At continuity{3};
+  EXPECT_EQ(continuity.message(kChannel, 9), Verdict::deliver_after_gap);
+  EXPECT_EQ(continuity.gap(), gap(4, 8, Gap::Reason::upstream));
+  EXPECT_EQ(continuity.message(kChannel, 10), Verdict::deliver);
+}
+
+TEST(Continuity, TheFirstMessageAfterSubscribedIsHeadPlusOne) {
+  Continuity continuity;
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(continuity.subscribed(kChannel, kEpoch, 100), std::nullopt);
+  EXPECT_EQ(continuity.message(kChannel, 102), Verdict::deliver_after_gap);
+  EXPECT_EQ(continuity.gap(), gap(101, 101, Gap::Reason::upstream));
+}
+
+TEST(Continuity, AChannelOfAWildcardStartsWithItsFirstMessage) {
+  Continuity continuity;
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(continuity.subscribed("prices:*", kEpoch, 0), std::nullopt);
+  EXPECT_EQ(continuity.channels(), 0u);
+  EXPECT_EQ(continuity.message(kChannel, 41), Verdict::deliver);
+  EXPECT_EQ(continuity.epoch(), kEpoch);
+  EXPECT_EQ(continuity.message(kChannel, 42), Verdict::deliver);
+}
+
+TEST(Continuity, ChannelsDoNotDisturbOneAnother) {
+  At continuity{3};
+  EXPECT_EQ(continuity.message("prices:B", 900), Verdict::deliver);
+  EXPECT_EQ(continuity.message(kChannel, 4), Verdict::deliver);
+  EXPECT_EQ(continuity.message("prices:B", 901), Verdict::deliver);
+}
+
+TEST(Continuity, AGapOfTheServerMovesTheCursor) {
+  At continuity{3};
+  EXPECT_EQ(continuity.gap_message(kChannel, gap(4, 20, Gap::Reason::slow_consumer)),
+            Verdict::deliver);
+  EXPECT_EQ(continuity.gap(), gap(4, 20, Gap::Reason::slow_consumer));
+  EXPECT_EQ(continuity.message(kChannel, 21), Verdict::deliver);
+}
+
+TEST(Continuity, AGapOfWhatWasHandedOverIsADuplicate) {
+  At continuity{9};
+  EXPECT_EQ(continuity.gap_message(kChannel, gap(4, 9, Gap::Reason::slow_consumer)),
+            Verdict::duplicate);
+  EXPECT_EQ(continuity.message(kChannel, 10), Verdict::deliver);
+}
+
+TEST(Continuity, OneGapCoversTheServersAndWhatLiesBeforeIt) {
+  At continuity{3};
+  EXPECT_EQ(continuity.gap_message(kChannel, gap(8, 10, Gap::Reason::conflated)), Verdict::deliver);
+  EXPECT_EQ(continuity.gap(), gap(4, 10, Gap::Reason::conflated));
+}
+
+TEST(Continuity, AGapThatOverlapsIsCutToWhatIsMissing) {
+  At continuity{6};
+  EXPECT_EQ(continuity.gap_message(kChannel, gap(4, 10, Gap::Reason::slow_consumer)),
+            Verdict::deliver);
+  EXPECT_EQ(continuity.gap(), gap(7, 10, Gap::Reason::slow_consumer));
+}
+
+TEST(Continuity, AGapBeforeTheFirstMessageIsHandedOverAsItIs) {
+  Continuity continuity;
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(continuity.gap_message(kChannel, gap(5, 9, Gap::Reason::slow_consumer)),
+            Verdict::deliver);
+  EXPECT_EQ(continuity.gap(), gap(5, 9, Gap::Reason::slow_consumer));
+  EXPECT_EQ(continuity.message(kChannel, 10), Verdict::deliver);
+}
+
+TEST(Continuity, AGapWithoutAnEpochIsOfTheConnections) {
+  At continuity{3};
+  EXPECT_EQ(continuity.gap_message(kChannel, gap(4, 5, Gap::Reason::slow_consumer, 0)),
+            Verdict::deliver);
+  EXPECT_EQ(continuity.gap().epoch, kEpoch);
+}
+
+TEST(Continuity, AnEpochChangeByGapStartsAnew) {
+  At continuity{500};
+  EXPECT_EQ(continuity.gap_message(kChannel, gap(0, 0, Gap::Reason::epoch_change)),
+            Verdict::deliver);
+  EXPECT_EQ(continuity.gap().from, 501u);
+  EXPECT_EQ(continuity.message(kChannel, 1), Verdict::deliver);
+  EXPECT_EQ(continuity.message(kChannel, 2), Verdict::deliver);
+}
+
+TEST(Continuity, AGapOfAnotherEpochIsOneEpochChange) {
+  At continuity{500};
+  EXPECT_EQ(continuity.gap_message(kChannel, gap(1, 7, Gap::Reason::slow_consumer, kNextEpoch)),
+            Verdict::deliver);
+  EXPECT_EQ(continuity.gap(), gap(501, 0, Gap::Reason::epoch_change));
+  EXPECT_EQ(continuity.message(kChannel, 8), Verdict::deliver);
+  EXPECT_EQ(continuity.epoch(), kNextEpoch);
+}
+
+TEST(Continuity, NothingMissedWhileAwayIsNoGap) {
+  At continuity{5};
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(continuity.subscribed(kChannel, kEpoch, 5), std::nullopt);
+  EXPECT_EQ(continuity.message(kChannel, 6), Verdict::deliver);
+}
+
+TEST(Continuity, WhatWasMissedWhileAwayIsOneGap) {
+  At continuity{5};
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(continuity.subscribed(kChannel, kEpoch, 12), gap(6, 12, Gap::Reason::disconnected));
+  EXPECT_EQ(continuity.message(kChannel, 13), Verdict::deliver);
+}
+
+TEST(Continuity, AnotherEpochAfterAReconnectIsOneGapOfUnknownEnd) {
+  At continuity{5};
+  reconnect(continuity, kNextEpoch);
+  EXPECT_EQ(continuity.subscribed(kChannel, kNextEpoch, 2), gap(6, 0, Gap::Reason::epoch_change));
+  EXPECT_EQ(continuity.message(kChannel, 3), Verdict::deliver);
+  EXPECT_EQ(continuity.epoch(), kNextEpoch);
+}
+
+TEST(Continuity, AHeadThatWentBackIsANewNumbering) {
+  At continuity{500};
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(continuity.subscribed(kChannel, kEpoch, 2), gap(501, 0, Gap::Reason::epoch_change));
+  EXPECT_EQ(continuity.message(kChannel, 3), Verdict::deliver);
+}
+
+TEST(Continuity, AMessageBeforeItsSubscribedSettlesTheCursor) {
+  At continuity{5};
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(continuity.message(kChannel, 8), Verdict::deliver_after_gap);
+  EXPECT_EQ(continuity.gap(), gap(6, 7, Gap::Reason::disconnected));
+  EXPECT_EQ(continuity.subscribed(kChannel, kEpoch, 7), std::nullopt);
+  EXPECT_EQ(continuity.message(kChannel, 9), Verdict::deliver);
+}
+
+TEST(Continuity, OfAWildcardTheFirstMessageAfterAReconnectDecides) {
+  Continuity continuity;
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(continuity.message(kChannel, 1), Verdict::deliver);
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(continuity.message(kChannel, 2), Verdict::deliver);
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(continuity.message(kChannel, 5), Verdict::deliver_after_gap);
+  EXPECT_EQ(continuity.gap(), gap(3, 4, Gap::Reason::disconnected));
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(continuity.message(kChannel, 5), Verdict::duplicate);
+  reconnect(continuity, kNextEpoch);
+  EXPECT_EQ(continuity.message(kChannel, 6), Verdict::deliver_after_gap);
+  EXPECT_EQ(continuity.gap(), gap(6, 0, Gap::Reason::epoch_change));
+  EXPECT_EQ(continuity.epoch(), kNextEpoch);
+  EXPECT_EQ(continuity.message(kChannel, 7), Verdict::deliver);
+}
+
+TEST(Continuity, AServerWithoutEpochsThatCountsAnewIsNoticed) {
+  Continuity continuity;
+  reconnect(continuity, 0);
+  EXPECT_EQ(continuity.message(kChannel, 90), Verdict::deliver);
+  reconnect(continuity, 0);
+  EXPECT_EQ(continuity.message(kChannel, 1), Verdict::deliver_after_gap);
+  EXPECT_EQ(continuity.gap(), gap(91, 0, Gap::Reason::epoch_change, 0));
+  EXPECT_EQ(continuity.message(kChannel, 2), Verdict::deliver);
+}
+
+TEST(Continuity, AForgottenChannelStartsAnewWithoutAGap) {
+  At continuity{5};
+  continuity.forget(kChannel);
+  EXPECT_EQ(continuity.subscribed(kChannel, kEpoch, 50), std::nullopt);
+  EXPECT_EQ(continuity.message(kChannel, 51), Verdict::deliver);
+  continuity.forget_if([](std::string_view channel) { return channel == kChannel; });
+  EXPECT_EQ(continuity.message(kChannel, 90), Verdict::deliver);
+}
+
+TEST(Continuity, MessagesWithoutANumberAreNotChecked) {
+  At continuity{5};
+  EXPECT_EQ(continuity.message(kChannel, 0), Verdict::deliver);
+  EXPECT_EQ(continuity.message("events:x", 0), Verdict::deliver);
+  EXPECT_EQ(continuity.message("events:x", 0), Verdict::deliver);
+  EXPECT_EQ(continuity.message(kChannel, 6), Verdict::deliver);
+}
+
+TEST(Continuity, TheNumberOfChannelsIsLimited) {
+  At continuity{1, 3};
+  EXPECT_EQ(continuity.message("prices:B", 1), Verdict::deliver);
+  EXPECT_EQ(continuity.message("prices:C", 1), Verdict::deliver);
+  EXPECT_EQ(continuity.message("prices:D", 1), Verdict::refused);
+  EXPECT_EQ(continuity.message(kChannel, 2), Verdict::deliver);
+}
+
+TEST(Continuity, ANameThatIsTooLongIsNotRemembered) {
+  At continuity{1};
+  const std::string longest(limits::kChannelNameBytesMax, 'x');
+  EXPECT_EQ(continuity.message(longest, 1), Verdict::deliver);
+  EXPECT_EQ(continuity.message(longest + "x", 1), Verdict::refused);
+}
+
+}  // namespace
+}  // namespace stratwire::session
