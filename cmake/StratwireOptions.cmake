@@ -26,7 +26,7 @@ add_library(stratwire_flags INTERFACE)
 target_compile_features(stratwire_flags INTERFACE cxx_std_20)
 target_compile_options(stratwire_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
-  -Woverloaded-virtual -Wnull-dereference -fno-omit-frame-pointer)
+  -Woverloaded-virtual -fno-omit-frame-pointer)
 if(STRATWIRE_WARNINGS_AS_ERRORS)
   target_compile_options(stratwire_flags INTERFACE -Werror)
 endif()

@@ -35,12 +35,12 @@ struct ServerConfig {
   /// Core of the first I/O thread, the others follow; -1 = wherever the system puts them.
   int io_cpu = -1;
 
-  /// Messages that may wait between publishers and the hub; a power of two, 64..1'048'576.
+  /// Messages that may wait between publishers and the hub, 64..32'768; about 200 bytes each.
   std::size_t inbox_messages = 16'384;
   /// How far a reader may fall behind, in bytes of ready frames beside what the kernel holds,
-  /// before it is moved to the head and told by a Gap.
+  /// before it is moved to the head and told by a Gap; at least 64 KiB.
   std::size_t lane_bytes_max = 4 << 20;
-  /// The same in messages.
+  /// The same in messages, at least 16.
   std::size_t lane_messages_max = 65'536;
 
   /// Open connections; further ones are answered with HTTP 503.
@@ -54,6 +54,8 @@ struct ServerConfig {
   /// Environment: WS_PING_INTERVAL, in seconds.
   std::chrono::milliseconds ping_interval{30'000};
 
+  /// Channels that this server holds at most, subscribed or published.
+  std::size_t channels_max = 65'536;
   /// Channel kinds that clients may subscribe to, beside those of this server's publishers.
   std::vector<std::string> kinds = default_kinds();
   NetworkPublish network_publish = NetworkPublish::refused;

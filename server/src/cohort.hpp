@@ -1,0 +1,48 @@
+/// Connections that want the same: one log of ready frames for all of them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "frame_log.hpp"
+
+namespace stratwire::server {
+
+struct Connection;
+
+/// How a connection speaks.
+enum class Dialect : std::uint8_t {
+  json,     ///< stratwire.v1.json
+  msgpack,  ///< stratwire.v1.msgpack
+  plain,    ///< No subprotocol: JSON data messages, no acknowledgements, greetings, gaps, errors.
+};
+
+[[nodiscard]] constexpr Codec codec_of(Dialect dialect) noexcept {
+  return dialect == Dialect::msgpack ? Codec::msgpack : Codec::json;
+}
+
+/// \thread I/O thread only
+struct Cohort {
+  Dialect dialect = Dialect::json;
+  /// Channels and wildcards: sorted, each once. Every member's subscriptions are these.
+  std::vector<std::string> channels{};
+  FrameLog log{};
+  std::vector<Connection*> members{};
+  /// Members that the kernel did not take everything from; the only ones not at the head.
+  std::vector<Connection*> lagging{};
+  /// Routes to this cohort, by channel id; for when it goes.
+  std::vector<std::uint32_t> routed_channels{};
+  std::int64_t appended_at_ms = 0;
+  bool dirty = false;  ///< Has frames that its members have not been sent.
+};
+
+/// What tells cohorts apart. Channel names hold no control characters.
+[[nodiscard]] inline std::string cohort_key(Dialect dialect,
+                                            const std::vector<std::string>& channels) {
+  std::string key(1, static_cast<char>('0' + static_cast<int>(dialect)));
+  for (const std::string& channel : channels) (key += '\n') += channel;
+  return key;
+}
+
+}  // namespace stratwire::server

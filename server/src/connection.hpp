@@ -1,0 +1,77 @@
+/// One connection: a socket, a position in its cohort's log, and words of its own between frames.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <stratwire/transport/frame.hpp>
+#include <stratwire/transport/handshake.hpp>
+#include <stratwire/transport/poller.hpp>
+#include <stratwire/transport/socket.hpp>
+
+#include "cohort.hpp"
+
+namespace stratwire::server {
+
+/// Bytes for this connection alone: acknowledgements, gaps, pongs, close. Always whole frames,
+/// but for a first one that was begun in the log.
+struct Lane {
+  std::string bytes{};
+  std::size_t sent = 0;
+
+  [[nodiscard]] std::string_view unsent() const noexcept {
+    return std::string_view(bytes).substr(sent);
+  }
+};
+
+/// Kept small: ten thousand idle ones are ordinary. What is needed only sometimes is behind a
+/// pointer.
+///
+/// \thread I/O thread only
+struct Connection {
+  enum class Phase : std::uint8_t {
+    handshake,    ///< HTTP.
+    open,
+    closing,      ///< Our close frame is on its way or was sent; waits for the peer's.
+    closed,       ///< Removed at the end of the turn.
+  };
+
+  explicit Connection(transport::Socket opened, transport::FrameLimits limits)
+      : socket(std::move(opened)), parser(transport::Role::server, limits) {}
+
+  transport::Socket socket;
+  transport::FrameParser parser;
+  std::unique_ptr<transport::ServerHandshake> handshake{};
+  /// Bytes that were read and are not yet a whole frame.
+  std::unique_ptr<std::string> unparsed{};
+  std::unique_ptr<Lane> lane{};
+  std::unique_ptr<std::string> name{};  ///< From Hello.
+
+  Cohort* cohort = nullptr;
+  std::uint64_t cursor = 0;  ///< Position in the cohort's log; behind it nothing was sent.
+  std::uint64_t id = 0;
+  std::uint64_t token = 0;  ///< Slot and generation, as the poller tells it.
+  std::uint64_t sent_bytes = 0;
+  std::int64_t connected_at = 0;  ///< \units Unix nanoseconds
+  std::int64_t heard_at_ms = 0;   ///< Monotonic.
+  std::int64_t deadline_ms = 0;   ///< Of handshake and closing.
+  std::uint32_t member_slot = 0;
+  std::uint32_t lagging_slot = 0;
+  std::uint32_t frame_rest = 0;  ///< Of the frame that the cursor lies in; 0 between frames.
+  std::uint32_t gaps = 0;
+  Phase phase = Phase::handshake;
+  Dialect dialect = Dialect::json;
+  transport::Interest interest = transport::Interest::read;  ///< As the poller has it.
+  bool lagging = false;        ///< Waits for the socket to become writable.
+  bool read_paused = false;    ///< Does not read its replies: no more requests are taken.
+  bool awaits_hub = false;     ///< A subscription is being made; later requests wait.
+  bool ping_sent = false;
+  bool shutdown_when_sent = false;  ///< Say that no more comes as soon as the lane is empty.
+
+  [[nodiscard]] std::string_view lane_unsent() const noexcept {
+    return lane ? lane->unsent() : std::string_view{};
+  }
+};
+
+}  // namespace stratwire::server

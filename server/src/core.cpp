@@ -1,0 +1,91 @@
+#include "core.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include <stratwire/telemetry/clock.hpp>
+#include <stratwire/transport/utf8.hpp>
+
+#include "io_thread.hpp"
+
+namespace stratwire::server {
+namespace {
+
+/// Threads that may publish without the inbox being refused room.
+constexpr std::size_t kPublishingThreads = 64;
+
+Errc check_texts(std::string_view first, std::string_view second) noexcept {
+  if (first.size() + second.size() > kPublishedTextBytesMax) return Errc::too_large;
+  return transport::is_utf8(first) && transport::is_utf8(second) ? Errc::ok : Errc::invalid_utf8;
+}
+
+}  // namespace
+
+Core::Core(ServerConfig settings, std::uint64_t epoch_now)
+    : config(std::move(settings)),
+      epoch(epoch_now),
+      opened_at_ns(telemetry::monotonic_ns()),
+      registry(config.kinds, config.channels_max),
+      inbox({.capacity = config.inbox_messages, .producers = 1, .threads = kPublishingThreads}) {}
+
+Core::~Core() = default;
+
+PublishStatus Core::submit(Submission&& submission) noexcept {
+  // acquire: pairs with the release in Server::drain().
+  if (closed.load(std::memory_order_acquire)) return PublishStatus::closed;
+  if (!inbox.try_push(std::move(submission))) {
+    publish_back_pressured.add();
+    return PublishStatus::back_pressured;
+  }
+  threads.front()->wake();
+  return PublishStatus::ok;
+}
+
+std::uint64_t Core::pressure_bytes() const noexcept {
+  // acquire: pairs with the release in IoThread::publish_lag(); what is no longer in flight is
+  // part of a lag. So this comes before the lags, and can only count a byte twice, never miss it.
+  const std::int64_t in_flight = paced_bytes_in_flight.load(std::memory_order_acquire);
+  std::uint64_t lag = 0;
+  for (const auto& thread : threads) lag = std::max(lag, thread->lag_bytes());
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, in_flight)) + lag;
+}
+
+std::uint32_t Core::paced_bytes(std::size_t bytes) const noexcept {
+  const std::size_t share = config.lane_bytes_max / config.lane_messages_max + 1;
+  return static_cast<std::uint32_t>(std::max(bytes, share));
+}
+
+void Core::connection_gone() noexcept {
+  // Under the mutex, so that wait_until_empty() can't look just before and sleep just after.
+  const std::lock_guard lock(empty_mutex_);
+  // relaxed: a figure; the mutex orders it for the one who waits.
+  connections.fetch_sub(1, std::memory_order_relaxed);
+  empty_.notify_all();
+}
+
+bool Core::wait_until_empty(std::chrono::milliseconds deadline) {
+  std::unique_lock lock(empty_mutex_);
+  return empty_.wait_for(lock, deadline, [this] {
+    // relaxed: guarded by the mutex.
+    return connections.load(std::memory_order_relaxed) == 0;
+  });
+}
+
+Errc check_publishable(const PriceUpdate& message) noexcept {
+  if (!std::isfinite(message.price)) return Errc::not_finite;
+  return check_texts(message.input_mint, message.output_mint);
+}
+
+Errc check_publishable(const AccountUpdate& message) noexcept {
+  return check_texts(message.pubkey, {});
+}
+
+Errc check_publishable(const Event& message) noexcept {
+  if (message.type.size() + message.data.bytes.size() > kPublishedTextBytesMax) {
+    return Errc::too_large;
+  }
+  return transport::is_utf8(message.type) ? Errc::ok : Errc::invalid_utf8;
+}
+
+}  // namespace stratwire::server

@@ -1,0 +1,121 @@
+/// The bytes that the connections of one cohort are sent, and how far back they reach.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace stratwire::server {
+
+class Channel;
+
+/// What one frame of a log is.
+struct FrameMark {
+  std::uint64_t end = 0;  ///< Position behind its last byte.
+  std::uint64_t seq = 0;
+  const Channel* channel = nullptr;  ///< nullptr: not of a channel.
+  /// Whether a reader that is lapped must get it all the same.
+  enum class Keep : std::uint8_t { by_channel, always, never };
+  Keep keep = Keep::by_channel;
+};
+
+/// Memory of a log while it holds something.
+struct LogBuffer {
+  std::vector<char> bytes{};
+  std::vector<FrameMark> marks{};
+};
+
+/// Lends buffers to logs, so that a log costs memory only while somebody has not been sent all of
+/// it, and nothing is allocated once the buffers have grown to what the traffic needs.
+///
+/// \thread I/O thread only
+class LogBufferPool {
+ public:
+  [[nodiscard]] std::unique_ptr<LogBuffer> take() {
+    if (free_.empty()) return std::make_unique<LogBuffer>();
+    auto buffer = std::move(free_.back());
+    free_.pop_back();
+    return buffer;
+  }
+  void give_back(std::unique_ptr<LogBuffer> buffer) {
+    // One that grew for a stalled reader would otherwise keep its megabytes for ever.
+    if (buffer->bytes.capacity() > kKeptBytesMax || free_.size() >= kKeptBuffersMax) return;
+    buffer->bytes.clear();
+    buffer->marks.clear();
+    free_.push_back(std::move(buffer));
+  }
+
+ private:
+  static constexpr std::size_t kKeptBytesMax = 1 << 20;
+  static constexpr std::size_t kKeptBuffersMax = 16'384;
+
+  std::vector<std::unique_ptr<LogBuffer>> free_;
+};
+
+/// One contiguous run of ready frames. Positions are absolute, in bytes since the log began; a
+/// reader is a position. The log holds from the slowest reader to the head, usually nothing: once
+/// everybody is at the head its memory goes back to the pool, and the next frames are written to
+/// memory that is still in the cache.
+///
+/// \thread I/O thread only
+class FrameLog {
+ public:
+  /// Position behind the last byte.
+  [[nodiscard]] std::uint64_t head() const noexcept {
+    return base_ + (buffer_ ? buffer_->bytes.size() : 0);
+  }
+  /// Position of the first byte that is still there.
+  [[nodiscard]] std::uint64_t tail() const noexcept { return base_; }
+  [[nodiscard]] std::size_t size() const noexcept { return buffer_ ? buffer_->bytes.size() : 0; }
+  [[nodiscard]] std::size_t frames() const noexcept { return buffer_ ? buffer_->marks.size() : 0; }
+
+  /// Appends one whole frame; `mark.end` is set here.
+  void append(std::span<const char> frame, FrameMark mark, LogBufferPool& pool) {
+    if (!buffer_) buffer_ = pool.take();
+    buffer_->bytes.insert(buffer_->bytes.end(), frame.begin(), frame.end());
+    mark.end = head();
+    buffer_->marks.push_back(mark);
+  }
+
+  /// Everything from `position` on. Precondition: tail() <= position <= head().
+  [[nodiscard]] std::span<const char> from(std::uint64_t position) const noexcept {
+    if (!buffer_) return {};
+    return std::span<const char>(buffer_->bytes).subspan(position - base_);
+  }
+  /// The frames that end behind `position`: the one that it lies in or before, and all later ones.
+  [[nodiscard]] std::span<const FrameMark> marks_from(std::uint64_t position) const noexcept {
+    if (!buffer_) return {};
+    const auto& marks = buffer_->marks;
+    // A reader that was at the head when this buffer was begun, the usual case.
+    if (position == base_) return marks;
+    const auto first = std::ranges::upper_bound(marks, position, {}, &FrameMark::end);
+    return {first, marks.end()};
+  }
+
+  /// Forgets everything before `position`. Moves what is left; worth it when that is the less.
+  void trim(std::uint64_t position) {
+    if (!buffer_ || position == base_) return;
+    auto& marks = buffer_->marks;
+    marks.erase(marks.begin(), std::ranges::upper_bound(marks, position, {}, &FrameMark::end));
+    auto& bytes = buffer_->bytes;
+    bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(position - base_));
+    base_ = position;
+  }
+
+  /// Gives the memory back; everybody is at the head.
+  void reset(LogBufferPool& pool) {
+    if (!buffer_) return;
+    base_ = head();
+    pool.give_back(std::move(buffer_));
+  }
+
+ private:
+  std::uint64_t base_ = 0;
+  std::unique_ptr<LogBuffer> buffer_{};
+};
+
+}  // namespace stratwire::server

@@ -1,0 +1,155 @@
+#include "hub.hpp"
+
+#include <span>
+
+#include <stratwire/codec.hpp>
+#include <stratwire/transport/frame.hpp>
+
+#include "io_thread.hpp"
+
+namespace stratwire::server {
+namespace {
+
+constexpr std::size_t kBatch = 64;
+
+transport::Opcode opcode_of(Codec codec) noexcept {
+  return codec == Codec::json ? transport::Opcode::text : transport::Opcode::binary;
+}
+
+}  // namespace
+
+Hub::Hub(Core& core) : core_(core), consumer_(core.inbox), batch_(kBatch) {}
+
+std::size_t Hub::drain(std::size_t limit) {
+  std::size_t handled = 0;
+  turn_bytes_ = 0;
+  while (handled < limit && turn_bytes_ < kTurnBytesMax) {
+    if (batch_next_ == batch_end_) {
+      batch_next_ = 0;
+      batch_end_ = core_.inbox.pop_batch(consumer_, std::span(batch_));
+      if (batch_end_ == 0) break;
+    }
+    for (; batch_next_ != batch_end_ && turn_bytes_ < kTurnBytesMax; ++batch_next_) {
+      if (!rings_have_room()) return handled;
+      handle(batch_[batch_next_]);
+      batch_[batch_next_] = Submission{};
+      ++handled;
+    }
+  }
+  return handled;
+}
+
+bool Hub::rings_have_room() const noexcept {
+  for (std::size_t t = 1; t < core_.threads.size(); ++t) {
+    if (!core_.threads[t]->ring_has_room()) return false;
+  }
+  return true;
+}
+
+void Hub::handle(const Submission& submission) {
+  core_.published.add();
+  Channel* const channel = submission.channel();
+  InterestMask wanted = ~InterestMask{0};
+  Message message;
+  if (channel != nullptr) {
+    adopt(*channel);
+    wanted = channel->wanted;
+    message.envelope = {channel->name(), ++channel->head};
+  }
+  if (wanted != 0) {
+    submission.visit([&](const auto& body) { message.body = body; });
+    for (const Codec codec : {Codec::json, Codec::msgpack}) {
+      InterestMask of_codec = 0;
+      for (std::size_t t = 0; t < core_.threads.size(); ++t) {
+        of_codec |= InterestMask{1} << interest_slot(t, codec);
+      }
+      if ((wanted & of_codec) != 0) deliver(channel, message.envelope.seq, codec, message);
+    }
+  }
+  if (submission.paced_bytes != 0) {
+    core_.threads[0]->note_paced(submission.paced_bytes);
+  }
+}
+
+void Hub::deliver(Channel* channel, std::uint64_t seq, Codec codec, const Message& message) {
+  frame_.assign(transport::kServerHeaderBytesMax, '\0');
+  if (const auto encoded = encode(codec, message, frame_); !encoded) {
+    // A value that one codec has no form for (MessagePack binary in JSON): its readers are told.
+    core_.log(LogLevel::warning, "message " + std::to_string(seq) + " of channel " +
+                                     (channel == nullptr ? "(broadcast)" : channel->name()) +
+                                     " can't be encoded: " + encoded.error().message());
+    if (channel == nullptr) return;
+    const Message gap{{channel->name(), 0}, Gap{core_.epoch, seq, seq, Gap::Reason::upstream}};
+    frame_.assign(transport::kServerHeaderBytesMax, '\0');
+    if (!encode(codec, gap, frame_)) return;
+  }
+  const auto frame = transport::seal_frame(
+      {opcode_of(codec)}, std::span(frame_).subspan(transport::kServerHeaderBytesMax));
+  turn_bytes_ += frame.size();
+  for (std::size_t t = 0; t < core_.threads.size(); ++t) {
+    const InterestMask bit = InterestMask{1} << interest_slot(t, codec);
+    if (channel != nullptr && (channel->wanted & bit) == 0) continue;
+    if (t == 0) {
+      core_.threads[t]->on_frame(channel, seq, codec, frame);
+    } else {
+      core_.threads[t]->forward_frame(channel, seq, codec, frame);
+    }
+  }
+}
+
+void Hub::change_interest(InterestChange& change) {
+  const std::size_t slot = interest_slot(change.thread, change.codec);
+  for (const std::string& name : change.removed) count(name, slot, -1);
+  for (const std::string& name : change.added) count(name, slot, +1);
+  change.granted.clear();
+  for (const std::string& name : change.asked) change.granted.push_back(look_up(name));
+}
+
+Subscription Hub::look_up(std::string_view name) {
+  if (name.empty() || name.ends_with(":*")) return {};
+  const auto channel = core_.registry.find_or_make(name);
+  if (!channel) return {nullptr, 0, channel.error()};
+  return {*channel, (*channel)->head, {}};
+}
+
+void Hub::adopt(Channel& channel) {
+  if (channel.adopted) return;
+  channel.adopted = true;
+  adopted_.push_back(&channel);
+  const auto kind = kinds_.find(channel.kind());
+  if (kind == kinds_.end()) return;
+  for (std::size_t slot = 0; slot < kInterestSlots; ++slot) {
+    if (kind->second.subscriptions[slot] != 0) channel.wanted |= InterestMask{1} << slot;
+  }
+}
+
+void Hub::count(std::string_view name, std::size_t slot, int change) {
+  const auto parsed = session::parse_channel_name(name, session::Wildcards::allowed);
+  if (!parsed) return;
+  const InterestMask bit = InterestMask{1} << slot;
+  const auto add = [change](std::uint32_t& subscriptions) {
+    subscriptions = static_cast<std::uint32_t>(static_cast<std::int64_t>(subscriptions) + change);
+  };
+
+  auto kind = kinds_.find(parsed->kind);
+  if (kind == kinds_.end()) kind = kinds_.emplace(parsed->kind, Kind{}).first;
+  const auto refresh = [&](Channel& channel) {
+    const bool wanted = channel.subscriptions[slot] != 0 || kind->second.subscriptions[slot] != 0;
+    channel.wanted = wanted ? channel.wanted | bit : channel.wanted & ~bit;
+  };
+  if (parsed->wildcard) {
+    add(kind->second.subscriptions[slot]);
+    for (Channel* const channel : adopted_) {
+      if (channel->kind() == parsed->kind) refresh(*channel);
+    }
+    return;
+  }
+  // Not found: the server's limit of channels; the subscription is refused by look_up().
+  if (const auto channel = core_.registry.find_or_make(name)) {
+    adopt(**channel);
+    add((*channel)->subscriptions[slot]);
+    refresh(**channel);
+  }
+}
+
+}  // namespace stratwire::server

@@ -1,0 +1,233 @@
+#include <stratwire/server.hpp>
+
+#include <algorithm>
+#include <future>
+#include <utility>
+
+#include <stratwire/session/channel_name.hpp>
+#include <stratwire/telemetry/clock.hpp>
+
+#include "core.hpp"
+#include "io_thread.hpp"
+#include "stats_page.hpp"
+
+namespace stratwire {
+namespace {
+
+/// What a message of this many bytes of text takes on the wire at most: numbers, names and header,
+/// beside its texts and its channel.
+constexpr std::size_t kFrameOverheadBytes = 256;
+
+/// Unix microseconds: rises from start to start, and a script's double holds it exactly.
+std::uint64_t epoch_now() {
+  return static_cast<std::uint64_t>(telemetry::wall_ns()) / 1'000;
+}
+
+Error from_transport(const transport::Error& error) {
+  return {Errc::io_failed, 0, error.text};
+}
+
+std::size_t text_bytes(const PriceUpdate& m) { return m.input_mint.size() + m.output_mint.size(); }
+std::size_t text_bytes(const AccountUpdate& m) { return m.pubkey.size(); }
+std::size_t text_bytes(const Event& m) { return m.type.size() + m.data.bytes.size(); }
+
+template <class T>
+PublishStatus submit(server::Core& core, server::Channel* channel, const T& message,
+                     Pacing pacing) noexcept {
+  if (server::check_publishable(message) != Errc::ok) {
+    core.publish_refused.add();
+    return PublishStatus::refused;
+  }
+  server::Submission submission(channel, message);
+  if (pacing == Pacing::live) return core.submit(std::move(submission));
+
+  // Claimed before looking, so that two publishers can't both take the last room.
+  const std::uint32_t bytes = core.paced_bytes(2 * text_bytes(message) + kFrameOverheadBytes);
+  submission.paced_bytes = bytes;
+  // relaxed: the hub sees it through the inbox; pressure_bytes() of this thread sees its own write.
+  core.paced_bytes_in_flight.fetch_add(bytes, std::memory_order_relaxed);
+  const std::uint64_t pressure = core.pressure_bytes();
+  PublishStatus status = PublishStatus::back_pressured;
+  if (pressure <= core.config.lane_bytes_max / 2 || pressure == bytes) {
+    status = core.submit(std::move(submission));
+  } else {
+    core.publish_back_pressured.add();
+  }
+  if (status != PublishStatus::ok) {
+    // relaxed: as above.
+    core.paced_bytes_in_flight.fetch_sub(bytes, std::memory_order_relaxed);
+  }
+  return status;
+}
+
+}  // namespace
+
+std::string_view to_string(PublishStatus status) noexcept {
+  switch (status) {
+    case PublishStatus::ok:
+      return "ok";
+    case PublishStatus::back_pressured:
+      return "back_pressured";
+    case PublishStatus::refused:
+      return "refused";
+    case PublishStatus::closed:
+      break;
+  }
+  return "closed";
+}
+
+// ---- Publisher
+
+struct Publisher::State {
+  std::shared_ptr<server::Core> core;
+  server::Channel* channel = nullptr;
+  Pacing pacing = Pacing::live;
+  Error error{};
+
+  template <class T>
+  PublishStatus publish(const T& message) noexcept {
+    if (channel == nullptr) {
+      core->publish_refused.add();
+      return PublishStatus::refused;
+    }
+    return submit(*core, channel, message, pacing);
+  }
+};
+
+PublishStatus Publisher::publish(const PriceUpdate& message) noexcept {
+  return state_->publish(message);
+}
+PublishStatus Publisher::publish(const AccountUpdate& message) noexcept {
+  return state_->publish(message);
+}
+PublishStatus Publisher::publish(const Event& message) noexcept {
+  return state_->publish(message);
+}
+const Error& Publisher::error() const noexcept { return state_->error; }
+std::string_view Publisher::channel() const noexcept {
+  return state_->channel == nullptr ? std::string_view{}
+                                    : std::string_view(state_->channel->name());
+}
+
+// ---- Server
+
+class Server::Impl {
+ public:
+  static Result<std::unique_ptr<Impl>> open(ServerConfig config) {
+    if (const auto valid = config.validate(); !valid) return valid.error();
+    auto impl = std::make_unique<Impl>();
+    impl->core_ = std::make_shared<server::Core>(std::move(config), epoch_now());
+    server::Core& core = *impl->core_;
+    for (std::size_t i = 0; i < core.config.io_threads; ++i) {
+      auto poller = transport::Poller::open();
+      if (!poller) return from_transport(poller.error());
+      auto wakeup = transport::Wakeup::open();
+      if (!wakeup) return from_transport(wakeup.error());
+      core.threads.push_back(std::make_unique<server::IoThread>(core, i, std::move(*poller),
+                                                                std::move(*wakeup)));
+    }
+    auto tcp = transport::Listener::open(core.config.host, core.config.port);
+    if (!tcp) return from_transport(tcp.error());
+    impl->local_addr_ = tcp->local_address();
+    impl->local_port_ = tcp->local_port();
+    core.threads.front()->add_listener(std::move(*tcp));
+    if (!core.config.unix_path.empty()) {
+      auto unix_listener = transport::Listener::open_unix(core.config.unix_path);
+      if (!unix_listener) return from_transport(unix_listener.error());
+      core.threads.front()->add_listener(std::move(*unix_listener));
+    }
+    for (const auto& thread : core.threads) thread->start();
+    return impl;
+  }
+
+  ~Impl() {
+    if (core_) (void)drain(std::chrono::seconds(1));
+  }
+
+  Result<void> drain(std::chrono::milliseconds deadline) {
+    // release: pairs with the acquire in Core::submit(). A second call finds it done.
+    if (core_->closed.exchange(true, std::memory_order_acq_rel)) return {};
+    bool empty = true;
+    if (started()) {
+      core_->threads.front()->post([core = core_.get()] { core->threads.front()->begin_drain(); });
+      empty = core_->wait_until_empty(deadline);
+    }
+    // The first one hands work to the others: it ends first.
+    for (const auto& thread : core_->threads) thread->stop();
+    if (empty) return {};
+    return Error{Errc::expired, 0,
+                 "connections that did not close within " + std::to_string(deadline.count()) +
+                     " ms were cut"};
+  }
+
+  [[nodiscard]] bool started() const noexcept { return local_port_ != 0 || !local_addr_.empty(); }
+
+  std::shared_ptr<server::Core> core_;
+  std::string local_addr_;
+  std::uint16_t local_port_ = 0;
+};
+
+Server::Server(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+Server::Server(Server&&) noexcept = default;
+Server& Server::operator=(Server&&) noexcept = default;
+Server::~Server() = default;
+
+Result<Server> Server::open(ServerConfig config) {
+  auto impl = Impl::open(std::move(config));
+  if (!impl) return impl.error();
+  return Server(std::move(*impl));
+}
+
+Publisher Server::publisher(std::string_view channel, Pacing pacing) {
+  Publisher publisher;
+  publisher.state_ = std::make_shared<Publisher::State>();
+  Publisher::State& state = *publisher.state_;
+  state.core = impl_->core_;
+  state.pacing = pacing;
+  const auto name = session::parse_channel_name(channel, session::Wildcards::refused);
+  if (!name) {
+    state.error = name.error();
+    return publisher;
+  }
+  state.core->registry.add_kind(name->kind);
+  const auto made = state.core->registry.find_or_make(channel);
+  if (made) {
+    state.channel = *made;
+  } else {
+    state.error = made.error();
+  }
+  return publisher;
+}
+
+PublishStatus Server::broadcast(const PriceUpdate& message) noexcept {
+  return submit(*impl_->core_, nullptr, message, Pacing::live);
+}
+PublishStatus Server::broadcast(const AccountUpdate& message) noexcept {
+  return submit(*impl_->core_, nullptr, message, Pacing::live);
+}
+PublishStatus Server::broadcast(const Event& message) noexcept {
+  return submit(*impl_->core_, nullptr, message, Pacing::live);
+}
+
+ServerStats Server::stats() const { return server::gather_stats(*impl_->core_); }
+
+std::vector<ConnectionStats> Server::connections(std::size_t limit) const {
+  // acquire: pairs with the exchange in drain(). Threads that ended answer nothing.
+  if (impl_->core_->closed.load(std::memory_order_acquire)) return {};
+  auto promise = std::make_shared<std::promise<std::vector<ConnectionStats>>>();
+  auto future = promise->get_future();
+  server::gather_connections(*impl_->core_, [promise](std::vector<ConnectionStats> all) {
+    promise->set_value(std::move(all));
+  });
+  // A drain that begins meanwhile may end a thread before it answers.
+  if (future.wait_for(std::chrono::seconds(5)) != std::future_status::ready) return {};
+  auto all = future.get();
+  server::sort_by_lag(all, limit);
+  return all;
+}
+
+std::string Server::local_addr() const { return impl_->local_addr_; }
+std::uint16_t Server::local_port() const noexcept { return impl_->local_port_; }
+Result<void> Server::drain(std::chrono::milliseconds deadline) { return impl_->drain(deadline); }
+
+}  // namespace stratwire
