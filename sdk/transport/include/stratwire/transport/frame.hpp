@@ -120,7 +120,9 @@ class FrameParser {
   [[nodiscard]] Incoming next(std::span<char>& input) noexcept;
 
   /// A fragmented message is open.
-  [[nodiscard]] bool mid_message() const noexcept { return message_ != nullptr; }
+  [[nodiscard]] bool mid_message() const noexcept {
+    return message_ != nullptr && phase_ == Phase::idle;
+  }
   /// A close frame or a violation was seen: nothing more comes from next().
   [[nodiscard]] bool finished() const noexcept { return phase_ == Phase::finished; }
 
