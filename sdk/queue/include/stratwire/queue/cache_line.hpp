@@ -5,8 +5,9 @@
 
 namespace stratwire::queue {
 
-/// Two cache lines: the adjacent-line prefetcher of x86 pulls lines in pairs, so that indices which
-/// are only 64 bytes apart still travel together (round trip 5 times as long, bench/queue). A
+/// Two cache lines: where the adjacent-line prefetcher pulls lines in pairs, indices that are only
+/// 64 bytes apart still travel together, and a round trip takes up to 5 times as long (AMD Zen 5;
+/// no difference on Intel Sapphire Rapids; BM_BareRing64 and BM_BareRing128 in bench/queue tell). A
 /// constant of our own, because std::hardware_destructive_interference_size varies with flags and
 /// would make the layout depend on them.
 inline constexpr std::size_t kIsolationBytes = 128;

@@ -24,16 +24,11 @@
 #include <cstddef>
 #include <iterator>
 #include <span>
+#include <stratwire_internal/queue/budget.hpp>
 #include <type_traits>
 #include <utility>
 
-// g++ 12 does not see that a list which was found not empty has a first element.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wnull-dereference"
 #include <concurrentqueue/concurrentqueue.h>
-#pragma GCC diagnostic pop
-
-#include <stratwire_internal/queue/budget.hpp>
 
 #include <stratwire/queue/assert.hpp>
 
