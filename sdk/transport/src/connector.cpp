@@ -217,8 +217,9 @@ void Connector::State::tried_one(const error_code& answer) {
   error_code outcome = answer;
   if (timed_out) outcome = asio::error::timed_out;
   if (!outcome && is_self_connected(*socket)) outcome = asio::error::connection_refused;
-  // A socket file with a full queue lets a connect "succeed" that connected nothing.
+  // On a socket file with a full queue a connect "succeeds" that connected nothing.
   if (!outcome) static_cast<void>(socket->remote_endpoint(outcome));
+  if (outcome == asio::error::not_connected) outcome = asio::error::try_again;
   if (!outcome) {
     const int fd = socket->release(outcome);
     if (!outcome) {
