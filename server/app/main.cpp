@@ -105,7 +105,12 @@ class Wake {
       const int ready = ::poll(watched, 2, timeout_ms);
       if (ready < 0) continue;
       if (ready == 0) return Reason::timeout;
-      if (watched[0].revents != 0) return Reason::signal;
+      if (watched[0].revents != 0) {
+        // Taken, so that it is not delivered again once the signals are no longer blocked.
+        signalfd_siginfo signal{};
+        [[maybe_unused]] const auto taken = ::read(signals_, &signal, sizeof signal);
+        return Reason::signal;
+      }
       std::uint64_t count = 0;
       [[maybe_unused]] const auto read = ::read(feed_, &count, sizeof count);
       return Reason::feed_ended;

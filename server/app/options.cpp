@@ -19,6 +19,7 @@ using Problem = std::string;
 
 constexpr const char* kFooter =
     "Each option can stand in the TOML file too, with _ for -: lane_bytes = 4194304\n"
+    "A flag without value can be taken back: --no-demo\n"
     "Flags win over the environment, the environment over the file, the file over defaults.\n"
     "Environment: WS_HOST, WS_PORT or PORT, WS_PING_INTERVAL (seconds), LOG_LEVEL.\n"
     "SIGTERM and SIGINT: sends what waits, closes every connection with 1001, ends. A second one: "
@@ -130,10 +131,10 @@ void add_flag(CLI::App& app, const Setting& setting, std::optional<std::string>&
   const auto flag = "--" + std::string{setting.name};
   CLI::Option* option = nullptr;
   if (setting.value.empty()) {
-    option = app.add_flag_function(
-        flag + ",!--no-" + std::string{setting.name},
-        [&text](std::int64_t count) { text = count > 0 ? "true" : "false"; },
-        std::string{setting.help});
+    option = app.add_flag_callback(
+        flag, [&text] { text = "true"; }, std::string{setting.help});
+    app.add_flag_callback("--no-" + std::string{setting.name}, [&text] { text = "false"; })
+        ->group("");  // Not in the help: the footer says it for all of them.
   } else {
     option = app.add_option_function<std::string>(
         flag, [&text](const std::string& given) { text = given; }, std::string{setting.help});
