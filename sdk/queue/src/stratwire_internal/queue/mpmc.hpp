@@ -23,6 +23,7 @@
 
 #include <cstddef>
 #include <iterator>
+#include <new>
 #include <span>
 #include <stratwire_internal/queue/budget.hpp>
 #include <type_traits>
@@ -91,11 +92,16 @@ class Mpmc {
   class Producer {
    public:
     explicit Producer(Mpmc& queue) : token_(queue.queue_) {
-      STRATWIRE_QUEUE_ASSERT(token_.valid());
+      if (!token_.valid()) throw std::bad_alloc();
     }
 
    private:
     friend class Mpmc;
+    [[nodiscard]] const moodycamel::ProducerToken& token() const noexcept {
+      // Known since construction; without it g++ 12 warns of a null token in release builds.
+      if (!token_.valid()) __builtin_unreachable();
+      return token_;
+    }
     moodycamel::ProducerToken token_;
   };
 
@@ -125,7 +131,7 @@ class Mpmc {
   /// \return  false when full; the item was not moved from
   [[nodiscard]] bool try_push(Producer& producer, T&& item) noexcept {
     if (!budget_.try_take(1)) return false;
-    if (queue_.try_enqueue(producer.token_, std::move(item))) return true;
+    if (queue_.try_enqueue(producer.token(), std::move(item))) return true;
     budget_.give_back(1);
     return false;
   }
@@ -150,7 +156,7 @@ class Mpmc {
   [[nodiscard]] bool try_push_batch(Producer& producer, std::span<T> items) noexcept {
     if (items.empty()) return true;
     if (!budget_.try_take(items.size())) return false;
-    if (queue_.try_enqueue_bulk(producer.token_, std::make_move_iterator(items.begin()),
+    if (queue_.try_enqueue_bulk(producer.token(), std::make_move_iterator(items.begin()),
                                 items.size())) {
       return true;
     }
