@@ -29,7 +29,10 @@ inline constexpr std::size_t kInterestSlots = 2 * kIoThreadsMax;
 class Channel {
  public:
   Channel(std::uint32_t id, const session::ChannelName& name)
-      : id_(id), name_(name.text), kind_bytes_(name.kind.size()), conflates_(name.kind == "prices") {}
+      : id_(id),
+        name_(name.text),
+        kind_bytes_(name.kind.size()),
+        conflates_(name.kind == "prices") {}
 
   // Immutable: any thread.
 

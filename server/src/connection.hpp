@@ -31,10 +31,10 @@ struct Lane {
 /// \thread I/O thread only
 struct Connection {
   enum class Phase : std::uint8_t {
-    handshake,    ///< HTTP.
+    handshake,  ///< HTTP.
     open,
-    closing,      ///< Our close frame is on its way or was sent; waits for the peer's.
-    closed,       ///< Removed at the end of the turn.
+    closing,  ///< Our close frame is on its way or was sent; waits for the peer's.
+    closed,   ///< Removed at the end of the turn.
   };
 
   explicit Connection(transport::Socket opened, transport::FrameLimits limits)
@@ -63,9 +63,9 @@ struct Connection {
   Phase phase = Phase::handshake;
   Dialect dialect = Dialect::json;
   transport::Interest interest = transport::Interest::read;  ///< As the poller has it.
-  bool lagging = false;        ///< Waits for the socket to become writable.
-  bool read_paused = false;    ///< Does not read its replies: no more requests are taken.
-  bool awaits_hub = false;     ///< A subscription is being made; later requests wait.
+  bool lagging = false;      ///< Waits for the socket to become writable.
+  bool read_paused = false;  ///< Does not read its replies: no more requests are taken.
+  bool awaits_hub = false;   ///< A subscription is being made; later requests wait.
   bool ping_sent = false;
   bool shutdown_when_sent = false;  ///< Say that no more comes as soon as the lane is empty.
 

@@ -7,13 +7,13 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <stratwire_internal/queue/mpmc.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <stratwire/server.hpp>
 #include <stratwire/telemetry/counter.hpp>
-#include <stratwire_internal/queue/mpmc.hpp>
 
 #include "channel.hpp"
 #include "submission.hpp"

@@ -1,6 +1,7 @@
 #include "hub.hpp"
 
 #include <span>
+#include <type_traits>
 
 #include <stratwire/codec.hpp>
 #include <stratwire/transport/frame.hpp>
@@ -11,6 +12,16 @@ namespace stratwire::server {
 namespace {
 
 constexpr std::size_t kBatch = 64;
+/// Larger ones no client takes.
+constexpr std::size_t kPayloadBytesMax = limits::kClientMessageBytesMax;
+
+/// Bits of a codec in an InterestMask, of all threads.
+constexpr InterestMask slots_of(Codec codec) noexcept {
+  InterestMask mask = 0;
+  for (std::size_t t = 0; t < kIoThreadsMax; ++t)
+    mask |= InterestMask{1} << interest_slot(t, codec);
+  return mask;
+}
 
 transport::Opcode opcode_of(Codec codec) noexcept {
   return codec == Codec::json ? transport::Opcode::text : transport::Opcode::binary;
@@ -48,51 +59,73 @@ bool Hub::rings_have_room() const noexcept {
 
 void Hub::handle(const Submission& submission) {
   core_.published.add();
-  Channel* const channel = submission.channel();
+  Frame frame;
   InterestMask wanted = ~InterestMask{0};
-  Message message;
-  if (channel != nullptr) {
+  if (Channel* const channel = submission.channel()) {
     adopt(*channel);
     wanted = channel->wanted;
-    message.envelope = {channel->name(), ++channel->head};
+    frame.channel = channel;
+    frame.seq = ++channel->head;
   }
-  if (wanted != 0) {
-    submission.visit([&](const auto& body) { message.body = body; });
-    for (const Codec codec : {Codec::json, Codec::msgpack}) {
-      InterestMask of_codec = 0;
-      for (std::size_t t = 0; t < core_.threads.size(); ++t) {
-        of_codec |= InterestMask{1} << interest_slot(t, codec);
-      }
-      if ((wanted & of_codec) != 0) deliver(channel, message.envelope.seq, codec, message);
+  for (const Codec codec : {Codec::json, Codec::msgpack}) {
+    if ((wanted & slots_of(codec)) == 0) continue;
+    frame.codec = codec;
+    submission.visit([&](const auto& body) { encode_and_deliver(frame, body); });
+  }
+  if (submission.paced_bytes != 0) core_.threads[0]->note_paced(submission.paced_bytes);
+}
+
+template <class Body>
+void Hub::encode_and_deliver(Frame frame, const Body& body) {
+  auto payload_bytes = encode_body(frame, body);
+  if (payload_bytes && *payload_bytes > kPayloadBytesMax) payload_bytes = Errc::too_large;
+  if (!payload_bytes) {
+    // A value that one codec has no form for (MessagePack binary in JSON): its readers are told.
+    core_.log(LogLevel::warning,
+              "message " + std::to_string(frame.seq) + " of channel " +
+                  (frame.channel == nullptr ? "(broadcast)" : frame.channel->name()) +
+                  " can't be encoded: " + payload_bytes.error().message());
+    if (frame.channel == nullptr) return;
+    frame.audience = Frame::Audience::native;
+    frame_.resize(transport::kServerHeaderBytesMax);
+    const Gap gap{core_.epoch, frame.seq, frame.seq, Gap::Reason::upstream};
+    if (!encode(frame.codec, Message{{frame.channel->name(), 0}, gap}, frame_)) return;
+    payload_bytes = frame_.size() - transport::kServerHeaderBytesMax;
+  }
+  frame.bytes = transport::seal_frame(
+      {opcode_of(frame.codec)},
+      std::span(frame_).subspan(transport::kServerHeaderBytesMax, *payload_bytes));
+  deliver(frame);
+}
+
+template <class Body>
+Result<std::size_t> Hub::encode_body(const Frame& frame, const Body& body) {
+  const Envelope envelope =
+      frame.channel == nullptr ? Envelope{} : Envelope{frame.channel->name(), frame.seq};
+  if constexpr (std::is_same_v<Body, Event>) {
+    frame_.resize(transport::kServerHeaderBytesMax);
+    if (auto encoded = encode(frame.codec, Message{envelope, body}, frame_); !encoded) {
+      return encoded.error();
     }
-  }
-  if (submission.paced_bytes != 0) {
-    core_.threads[0]->note_paced(submission.paced_bytes);
+    return frame_.size() - transport::kServerHeaderBytesMax;
+  } else {
+    const std::size_t needed =
+        transport::kServerHeaderBytesMax + encoded_bytes_max(frame.codec, envelope, body);
+    if (frame_.size() < needed) frame_.resize(needed);
+    return encode(frame.codec, envelope, body,
+                  std::span(frame_).subspan(transport::kServerHeaderBytesMax));
   }
 }
 
-void Hub::deliver(Channel* channel, std::uint64_t seq, Codec codec, const Message& message) {
-  frame_.assign(transport::kServerHeaderBytesMax, '\0');
-  if (const auto encoded = encode(codec, message, frame_); !encoded) {
-    // A value that one codec has no form for (MessagePack binary in JSON): its readers are told.
-    core_.log(LogLevel::warning, "message " + std::to_string(seq) + " of channel " +
-                                     (channel == nullptr ? "(broadcast)" : channel->name()) +
-                                     " can't be encoded: " + encoded.error().message());
-    if (channel == nullptr) return;
-    const Message gap{{channel->name(), 0}, Gap{core_.epoch, seq, seq, Gap::Reason::upstream}};
-    frame_.assign(transport::kServerHeaderBytesMax, '\0');
-    if (!encode(codec, gap, frame_)) return;
-  }
-  const auto frame = transport::seal_frame(
-      {opcode_of(codec)}, std::span(frame_).subspan(transport::kServerHeaderBytesMax));
-  turn_bytes_ += frame.size();
+void Hub::deliver(const Frame& frame) {
+  turn_bytes_ += frame.bytes.size();
   for (std::size_t t = 0; t < core_.threads.size(); ++t) {
-    const InterestMask bit = InterestMask{1} << interest_slot(t, codec);
-    if (channel != nullptr && (channel->wanted & bit) == 0) continue;
+    const InterestMask bit = InterestMask{1} << interest_slot(t, frame.codec);
+    if (frame.channel != nullptr && (frame.channel->wanted & bit) == 0) continue;
     if (t == 0) {
-      core_.threads[t]->on_frame(channel, seq, codec, frame);
+      core_.threads[t]->on_frame(frame);
     } else {
-      core_.threads[t]->forward_frame(channel, seq, codec, frame);
+      core_.threads[t]->forward_frame(frame);
     }
   }
 }

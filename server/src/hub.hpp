@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,19 @@ struct InterestChange {
   /// Names whose state is wanted; an empty one is passed over.
   std::vector<std::string> asked{};
   std::vector<Subscription> granted{};  ///< One for each of `asked`; filled in by the hub.
+};
+
+/// One ready frame on its way to the cohorts that want it.
+struct Frame {
+  enum class Audience : std::uint8_t {
+    everybody,
+    native,  ///< Not for plain connections, which know data messages only.
+  };
+  Channel* channel = nullptr;  ///< nullptr: a broadcast.
+  std::uint64_t seq = 0;
+  Codec codec = Codec::json;
+  Audience audience = Audience::everybody;
+  std::span<const char> bytes{};  ///< Header and payload.
 };
 
 /// Runs on the first I/O thread.
@@ -58,7 +72,12 @@ class Hub {
   };
 
   void handle(const Submission& submission);
-  void deliver(Channel* channel, std::uint64_t seq, Codec codec, const Message& message);
+  template <class Body>
+  void encode_and_deliver(Frame frame, const Body& body);
+  /// Appends the body to the header's room in frame_. \return payload bytes
+  template <class Body>
+  Result<std::size_t> encode_body(const Frame& frame, const Body& body);
+  void deliver(const Frame& frame);
   void adopt(Channel& channel);
   void count(std::string_view name, std::size_t slot, int change);
   [[nodiscard]] Subscription look_up(std::string_view name);
@@ -72,7 +91,7 @@ class Hub {
   std::size_t batch_next_ = 0;
   std::size_t batch_end_ = 0;
   std::size_t turn_bytes_ = 0;
-  std::string frame_;  ///< Room for a header, then the payload; reused.
+  std::string frame_;  ///< Room for a header, then the payload; only ever grows.
 };
 
 }  // namespace stratwire::server

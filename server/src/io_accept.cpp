@@ -139,7 +139,7 @@ void IoThread::upgrade(Connection& c) {
     return;
   }
   const std::string subprotocol = known == offered.end() ? "" : *known;
-  c.dialect = subprotocol.empty()              ? Dialect::plain
+  c.dialect = subprotocol.empty()               ? Dialect::plain
               : subprotocol == kMsgpackProtocol ? Dialect::msgpack
                                                 : Dialect::json;
   c.lane = std::make_unique<Lane>();
@@ -181,8 +181,8 @@ void IoThread::answer_stats(Connection& c) {
       Connection* const waiting = find(token);
       if (waiting == nullptr || !waiting->handshake) return;
       waiting->awaits_hub = false;
-      respond(*waiting, waiting->handshake->respond(200, "application/json",
-                                                    stats_json(core_, connections)));
+      respond(*waiting,
+              waiting->handshake->respond(200, "application/json", stats_json(core_, connections)));
     });
   });
 }

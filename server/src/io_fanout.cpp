@@ -1,8 +1,7 @@
 // Cohorts, their logs, and writing: the hot half of an I/O thread.
 
-#include <sys/uio.h>
-
 #include <algorithm>
+#include <sys/uio.h>
 #include <utility>
 
 #include "io_thread.hpp"
@@ -101,18 +100,18 @@ void IoThread::leave(Connection& c) {
 
 // ---- Frames to logs, logs to sockets
 
-void IoThread::on_frame(Channel* channel, std::uint64_t seq, Codec codec,
-                        std::span<const char> frame) {
-  if (channel == nullptr) {
+void IoThread::on_frame(const Frame& frame) {
+  if (frame.channel == nullptr) {
     for (const auto& [key, cohort] : cohorts_) {
-      if (codec_of(cohort->dialect) == codec) {
-        append(*cohort, frame, {.keep = FrameMark::Keep::always});
+      if (codec_of(cohort->dialect) == frame.codec) {
+        append(*cohort, frame.bytes, {.keep = FrameMark::Keep::always});
       }
     }
     return;
   }
-  for (Cohort* cohort : route_of(*channel).cohorts[static_cast<std::size_t>(codec)]) {
-    append(*cohort, frame, {.seq = seq, .channel = channel});
+  for (Cohort* cohort : route_of(*frame.channel).cohorts[static_cast<std::size_t>(frame.codec)]) {
+    if (frame.audience == Frame::Audience::native && cohort->dialect == Dialect::plain) continue;
+    append(*cohort, frame.bytes, {.seq = frame.seq, .channel = frame.channel});
   }
 }
 
@@ -153,8 +152,8 @@ void IoThread::write_cohort(Cohort& cohort) {
 
 transport::IoResult IoThread::send_waiting(Connection& c) {
   const std::string_view lane = c.lane_unsent();
-  const std::span<const char> log = c.cohort != nullptr ? c.cohort->log.from(c.cursor)
-                                                        : std::span<const char>{};
+  const std::span<const char> log =
+      c.cohort != nullptr ? c.cohort->log.from(c.cursor) : std::span<const char>{};
   if (lane.empty()) return c.socket.write_some(log);
   if (log.empty()) return c.socket.write_some(std::span(lane));
   const iovec pieces[] = {{const_cast<char*>(lane.data()), lane.size()},
@@ -191,8 +190,7 @@ void IoThread::flush(Connection& c) {
       const auto next = std::ranges::upper_bound(waiting, c.cursor, {}, &FrameMark::end);
       counters_.delivered.add(static_cast<std::uint64_t>(next - waiting.begin()));
       const bool between_frames =
-          next == waiting.end() ||
-          (next != waiting.begin() && std::prev(next)->end == c.cursor);
+          next == waiting.end() || (next != waiting.begin() && std::prev(next)->end == c.cursor);
       c.frame_rest = between_frames ? 0 : static_cast<std::uint32_t>(next->end - c.cursor);
     }
     if (result.bytes < lane_bytes + log_bytes) {
@@ -342,8 +340,8 @@ void IoThread::lap(Connection& c) {
   c.cursor = log.head();
   // One that does not even take the gaps is beyond help; it comes back and starts anew.
   if (c.lane_unsent().size() > core_.config.lane_bytes_max) {
-    core_.log(LogLevel::warning, "connection " + std::to_string(c.id) +
-                                     " does not read and was dropped");
+    core_.log(LogLevel::warning,
+              "connection " + std::to_string(c.id) + " does not read and was dropped");
     drop(c);
   }
 }

@@ -1,8 +1,7 @@
 // What clients ask, and how connections end.
 
-#include <sched.h>
-
 #include <algorithm>
+#include <sched.h>
 #include <utility>
 
 #include <stratwire/session/channel_name.hpp>
@@ -77,16 +76,17 @@ void IoThread::parse(Connection& c, std::span<char> input) {
         if (c.phase == Connection::Phase::closing) {
           drop(c);
         } else {
-          close(c, incoming.code == transport::CloseCode::no_status ? transport::CloseCode::normal
-                                                                    : incoming.code,
+          close(c,
+                incoming.code == transport::CloseCode::no_status ? transport::CloseCode::normal
+                                                                 : incoming.code,
                 {});
           c.shutdown_when_sent = true;
         }
         break;
       case Kind::violation:
         counters_.protocol_violations.add();
-        core_.log(LogLevel::info, "connection " + std::to_string(c.id) + " broke the protocol: " +
-                                      std::string(incoming.payload));
+        core_.log(LogLevel::info, "connection " + std::to_string(c.id) +
+                                      " broke the protocol: " + std::string(incoming.payload));
         if (c.phase == Connection::Phase::open) close(c, incoming.code, incoming.payload);
         c.shutdown_when_sent = true;
         break;
@@ -138,9 +138,10 @@ void IoThread::on_message(Connection& c, transport::Opcode opcode, std::string_v
     c.name = std::make_unique<std::string>(hello->name.substr(0, kNameBytesMax));
   } else if (!std::holds_alternative<Pong>(body)) {
     counters_.bad_messages.add();
-    refuse(c, 0, {Errc::unknown_message_type, 0,
-                  "clients send Hello, Subscribe, Unsubscribe, Publish, Ping and Pong only; to "
-                  "publish data, wrap it in a Publish"});
+    refuse(c, 0,
+           {Errc::unknown_message_type, 0,
+            "clients send Hello, Subscribe, Unsubscribe, Publish, Ping and Pong only; to "
+            "publish data, wrap it in a Publish"});
   }
 }
 

@@ -1,10 +1,9 @@
 #include "io_thread.hpp"
 
-#include <pthread.h>
-#include <sched.h>
-
 #include <algorithm>
 #include <chrono>
+#include <pthread.h>
+#include <sched.h>
 #include <utility>
 
 #include <stratwire/telemetry/clock.hpp>
@@ -26,17 +25,17 @@ constexpr std::size_t kMessagesPerTurn = 1024;
 constexpr std::int64_t kTickMs = 50;
 constexpr std::int64_t kSweepMs = 500;
 
-/// What lies in the ring in front of a frame.
+/// What lies in the ring; a frame's bytes follow it.
 struct RingRecord {
   enum class Kind : std::uint8_t { frame, interest, close_all };
   Kind kind = Kind::frame;
-  Codec codec = Codec::json;
-  Channel* channel = nullptr;
-  std::uint64_t seq = 0;
+  Frame frame{};
   InterestChange* interest = nullptr;  ///< Owned by the record.
 };
 
-std::int64_t monotonic_ms() { return telemetry::monotonic_ns() / 1'000'000; }
+std::int64_t monotonic_ms() {
+  return telemetry::monotonic_ns() / 1'000'000;
+}
 
 void pin_to(int cpu) {
   cpu_set_t set;
@@ -59,14 +58,18 @@ IoThread::IoThread(Core& core, std::size_t index, transport::Poller poller,
   (void)poller_.add(wakeup_.fd(), kWakeupToken, transport::Interest::read);
 }
 
-IoThread::~IoThread() { stop(); }
+IoThread::~IoThread() {
+  stop();
+}
 
 void IoThread::add_listener(transport::Listener listener) {
   (void)poller_.add(listener.fd(), kListenerToken - listeners_.size(), transport::Interest::read);
   listeners_.push_back(std::move(listener));
 }
 
-void IoThread::start() { thread_ = std::thread([this] { run(); }); }
+void IoThread::start() {
+  thread_ = std::thread([this] { run(); });
+}
 
 void IoThread::stop() {
   if (!thread_.joinable()) return;
@@ -201,38 +204,37 @@ bool IoThread::ring_has_room() noexcept {
   return ring_.try_reserve(sizeof(RingRecord) + kFrameBytesMax) != nullptr;
 }
 
-void IoThread::forward_frame(Channel* channel, std::uint64_t seq, Codec codec,
-                             std::span<const char> frame) {
-  char* const at = ring_.try_reserve(sizeof(RingRecord) + frame.size());
+void IoThread::forward_frame(const Frame& frame) {
+  char* const at = ring_.try_reserve(sizeof(RingRecord) + frame.bytes.size());
   if (at == nullptr) std::abort();  // the hub asks ring_has_room() before every message
-  new (at) RingRecord{RingRecord::Kind::frame, codec, channel, seq, nullptr};
-  std::ranges::copy(frame, at + sizeof(RingRecord));
+  new (at) RingRecord{RingRecord::Kind::frame, frame, nullptr};
+  std::ranges::copy(frame.bytes, at + sizeof(RingRecord));
   ring_.commit();
   // release: pairs with the acquire in lag_bytes().
-  ring_bytes_.fetch_add(frame.size(), std::memory_order_release);
+  ring_bytes_.fetch_add(frame.bytes.size(), std::memory_order_release);
 }
 
 void IoThread::forward_interest(std::unique_ptr<InterestChange> change) {
-  char* at = nullptr;
-  // Control plane: waits for room. The other thread never waits for this one, so it comes.
-  while ((at = ring_.try_reserve(sizeof(RingRecord))) == nullptr) {
-    flush_ring();
-    sched_yield();
-  }
-  new (at) RingRecord{RingRecord::Kind::interest, change->codec, nullptr, 0, change.release()};
+  char* const at = reserve_in_ring(sizeof(RingRecord));
+  new (at) RingRecord{RingRecord::Kind::interest, {}, change.release()};
   ring_.commit();
   flush_ring();
 }
 
 void IoThread::forward_close_all() {
-  char* at = nullptr;
-  while ((at = ring_.try_reserve(sizeof(RingRecord))) == nullptr) {
+  char* const at = reserve_in_ring(sizeof(RingRecord));
+  new (at) RingRecord{RingRecord::Kind::close_all, {}, nullptr};
+  ring_.commit();
+  flush_ring();
+}
+
+char* IoThread::reserve_in_ring(std::size_t bytes) {
+  for (;;) {
+    if (char* const at = ring_.try_reserve(bytes)) return at;
+    // Control plane: waits for room. The other thread never waits for this one, so it comes.
     flush_ring();
     sched_yield();
   }
-  new (at) RingRecord{RingRecord::Kind::close_all, Codec::json, nullptr, 0, nullptr};
-  ring_.commit();
-  flush_ring();
 }
 
 void IoThread::flush_ring() noexcept {
@@ -247,9 +249,10 @@ void IoThread::drain_ring() {
     const auto& record = *std::launder(reinterpret_cast<const RingRecord*>(bytes.data()));
     switch (record.kind) {
       case RingRecord::Kind::frame: {
-        const auto frame = bytes.subspan(sizeof(RingRecord));
-        ring_bytes_in_turn_ += frame.size();
-        on_frame(record.channel, record.seq, record.codec, frame);
+        Frame frame = record.frame;
+        frame.bytes = bytes.subspan(sizeof(RingRecord));
+        ring_bytes_in_turn_ += frame.bytes.size();
+        on_frame(frame);
         break;
       }
       case RingRecord::Kind::interest: {
@@ -323,8 +326,8 @@ void IoThread::sweep_connections() {
       case Connection::Phase::open:
         if (ping_after != 0 && now_ms_ - c.heard_at_ms >= 2 * ping_after) {
           counters_.timeouts.add();
-          core_.log(LogLevel::info, "connection " + std::to_string(c.id) +
-                                        " gave no sign of life and was dropped");
+          core_.log(LogLevel::info,
+                    "connection " + std::to_string(c.id) + " gave no sign of life and was dropped");
           drop(c);
         } else if (ping_after != 0 && !c.ping_sent && now_ms_ - c.heard_at_ms >= ping_after) {
           c.ping_sent = true;
@@ -349,10 +352,9 @@ void IoThread::send_heartbeats() {
     encoded_.clear();
     if (!encode(codec, {{}, Heartbeat{telemetry::wall_ns()}}, encoded_)) continue;
     std::string frame;
-    transport::append_frame(frame,
-                            {codec == Codec::json ? transport::Opcode::text
-                                                  : transport::Opcode::binary},
-                            encoded_);
+    transport::append_frame(
+        frame, {codec == Codec::json ? transport::Opcode::text : transport::Opcode::binary},
+        encoded_);
     append(*cohort, frame, {.keep = FrameMark::Keep::never});
   }
   write_dirty();

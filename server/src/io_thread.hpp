@@ -74,8 +74,7 @@ class IoThread {
   // ---- Hub only (the first I/O thread)
 
   [[nodiscard]] bool ring_has_room() noexcept;
-  void forward_frame(Channel* channel, std::uint64_t seq, Codec codec,
-                     std::span<const char> frame);
+  void forward_frame(const Frame& frame);
   void forward_interest(std::unique_ptr<InterestChange> change);
   void forward_close_all();
   /// Makes what was forwarded visible.
@@ -84,7 +83,7 @@ class IoThread {
 
   // ---- This thread only
 
-  void on_frame(Channel* channel, std::uint64_t seq, Codec codec, std::span<const char> frame);
+  void on_frame(const Frame& frame);
   void on_interest(InterestChange& change);
   /// Says goodbye to every connection: GoAway, close 1001.
   void close_all();
@@ -112,6 +111,7 @@ class IoThread {
   [[nodiscard]] bool has_work() noexcept;
   void run_tasks();
   void drain_ring();
+  [[nodiscard]] char* reserve_in_ring(std::size_t bytes);
   void on_ready(const transport::Ready& ready);
   void tick();
   void sweep_connections();

@@ -1,9 +1,8 @@
-#include <stratwire/server.hpp>
-
 #include <algorithm>
 #include <future>
 #include <utility>
 
+#include <stratwire/server.hpp>
 #include <stratwire/session/channel_name.hpp>
 #include <stratwire/telemetry/clock.hpp>
 
@@ -27,9 +26,15 @@ Error from_transport(const transport::Error& error) {
   return {Errc::io_failed, 0, error.text};
 }
 
-std::size_t text_bytes(const PriceUpdate& m) { return m.input_mint.size() + m.output_mint.size(); }
-std::size_t text_bytes(const AccountUpdate& m) { return m.pubkey.size(); }
-std::size_t text_bytes(const Event& m) { return m.type.size() + m.data.bytes.size(); }
+std::size_t text_bytes(const PriceUpdate& m) {
+  return m.input_mint.size() + m.output_mint.size();
+}
+std::size_t text_bytes(const AccountUpdate& m) {
+  return m.pubkey.size();
+}
+std::size_t text_bytes(const Event& m) {
+  return m.type.size() + m.data.bytes.size();
+}
 
 template <class T>
 PublishStatus submit(server::Core& core, server::Channel* channel, const T& message,
@@ -103,7 +108,9 @@ PublishStatus Publisher::publish(const AccountUpdate& message) noexcept {
 PublishStatus Publisher::publish(const Event& message) noexcept {
   return state_->publish(message);
 }
-const Error& Publisher::error() const noexcept { return state_->error; }
+const Error& Publisher::error() const noexcept {
+  return state_->error;
+}
 std::string_view Publisher::channel() const noexcept {
   return state_->channel == nullptr ? std::string_view{}
                                     : std::string_view(state_->channel->name());
@@ -123,8 +130,8 @@ class Server::Impl {
       if (!poller) return from_transport(poller.error());
       auto wakeup = transport::Wakeup::open();
       if (!wakeup) return from_transport(wakeup.error());
-      core.threads.push_back(std::make_unique<server::IoThread>(core, i, std::move(*poller),
-                                                                std::move(*wakeup)));
+      core.threads.push_back(
+          std::make_unique<server::IoThread>(core, i, std::move(*poller), std::move(*wakeup)));
     }
     auto tcp = transport::Listener::open(core.config.host, core.config.port);
     if (!tcp) return from_transport(tcp.error());
@@ -209,7 +216,9 @@ PublishStatus Server::broadcast(const Event& message) noexcept {
   return submit(*impl_->core_, nullptr, message, Pacing::live);
 }
 
-ServerStats Server::stats() const { return server::gather_stats(*impl_->core_); }
+ServerStats Server::stats() const {
+  return server::gather_stats(*impl_->core_);
+}
 
 std::vector<ConnectionStats> Server::connections(std::size_t limit) const {
   // acquire: pairs with the exchange in drain(). Threads that ended answer nothing.
@@ -226,8 +235,14 @@ std::vector<ConnectionStats> Server::connections(std::size_t limit) const {
   return all;
 }
 
-std::string Server::local_addr() const { return impl_->local_addr_; }
-std::uint16_t Server::local_port() const noexcept { return impl_->local_port_; }
-Result<void> Server::drain(std::chrono::milliseconds deadline) { return impl_->drain(deadline); }
+std::string Server::local_addr() const {
+  return impl_->local_addr_;
+}
+std::uint16_t Server::local_port() const noexcept {
+  return impl_->local_port_;
+}
+Result<void> Server::drain(std::chrono::milliseconds deadline) {
+  return impl_->drain(deadline);
+}
 
 }  // namespace stratwire

@@ -1,8 +1,7 @@
-#include <stratwire/server_config.hpp>
-
 #include <string>
 #include <type_traits>
 
+#include <stratwire/server_config.hpp>
 #include <stratwire/session/channel_name.hpp>
 
 #include "channel.hpp"
@@ -33,8 +32,9 @@ Result<void> check(std::string_view setting, std::chrono::milliseconds value,
 }  // namespace
 
 std::vector<std::string> ServerConfig::default_kinds() {
-  return {"accounts", "activities", "agent",  "alerts",  "events", "global", "graduations", "kings",
-          "olympics", "prices",     "staking", "token", "tokens", "trades", "vault", "vaults"};
+  return {"accounts",    "activities", "agent",    "alerts", "events",  "global",
+          "graduations", "kings",      "olympics", "prices", "staking", "token",
+          "tokens",      "trades",     "vault",    "vaults"};
 }
 
 Result<void> ServerConfig::validate() const {

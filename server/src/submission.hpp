@@ -57,8 +57,8 @@ class Submission {
     const auto timestamp = static_cast<std::int64_t>(numbers_[2]);
     switch (kind_) {
       case Kind::price:
-        return visitor(PriceUpdate{first, second, std::bit_cast<double>(numbers_[0]), numbers_[1],
-                                   timestamp});
+        return visitor(
+            PriceUpdate{first, second, std::bit_cast<double>(numbers_[0]), numbers_[1], timestamp});
       case Kind::account:
         return visitor(AccountUpdate{first, numbers_[0], numbers_[1], timestamp});
       case Kind::event_json:

@@ -36,8 +36,8 @@ enum class Pacing : std::uint8_t {
 /// One connection, for the operator.
 struct ConnectionStats {
   std::uint64_t id = 0;
-  std::string name{};    ///< From Hello.
-  std::string peer{};    ///< "127.0.0.1:50312" or "unix".
+  std::string name{};      ///< From Hello.
+  std::string peer{};      ///< "127.0.0.1:50312" or "unix".
   std::string protocol{};  ///< Subprotocol, or "plain".
   std::size_t channels = 0;
   std::uint64_t sent_bytes = 0;
@@ -63,13 +63,13 @@ struct ServerStats {
   std::uint64_t published = 0;
   std::uint64_t publish_back_pressured = 0;
   std::uint64_t publish_refused = 0;
-  std::uint64_t delivered = 0;        ///< Frames of data messages handed to connections.
+  std::uint64_t delivered = 0;  ///< Frames of data messages handed to connections.
   std::uint64_t sent_bytes = 0;
   std::uint64_t received_messages = 0;
-  std::uint64_t gaps = 0;             ///< Gap messages sent.
-  std::uint64_t missed = 0;           ///< Messages that those Gaps stand for.
-  std::uint64_t bad_messages = 0;     ///< Inbound, that could not be decoded or were of unknown type.
-  std::uint64_t refused_requests = 0; ///< Subscribe, Publish ... answered with an error.
+  std::uint64_t gaps = 0;          ///< Gap messages sent.
+  std::uint64_t missed = 0;        ///< Messages that those Gaps stand for.
+  std::uint64_t bad_messages = 0;  ///< Inbound, that could not be decoded or were of unknown type.
+  std::uint64_t refused_requests = 0;  ///< Subscribe, Publish ... answered with an error.
   std::uint64_t protocol_violations = 0;
   std::uint64_t timeouts = 0;
 };
