@@ -24,6 +24,8 @@ namespace detail {
 
 /// Reads the clock on the first call and on every 64th after it: reading it costs as much as a
 /// look at the queue.
+///
+/// \thread one thread at a time
 class CoarseDeadline {
  public:
   explicit CoarseDeadline(Deadline deadline) noexcept : deadline_(deadline) {}
