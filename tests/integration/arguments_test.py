@@ -1,0 +1,86 @@
+"""Help, versions and wrong arguments of the programs."""
+
+import unittest
+
+from programs import run
+
+USAGE = 2
+
+
+class Help(unittest.TestCase):
+    def test_programs_explain_themselves(self):
+        for name, arguments, words in (
+                ("stratwire-server", [], ["--replay", "--lane-bytes", "WS_PORT", "Exit codes",
+                                          "--allow-publish", "Example"]),
+                ("stratwire", [], ["sub", "pub", "Exit codes"]),
+                ("stratwire", ["sub"], ["--codec", "--stats", "--exit-on-close", "Exit codes"]),
+                ("stratwire", ["pub"], ["--event", "PriceUpdate", "--allow-publish", "Exit codes"]),
+                ("example_live_table", [], ["--channels", "--seconds", "Exit codes"])):
+            with self.subTest(name=name, arguments=arguments):
+                program = run(name, *arguments, "--help")
+                self.assertEqual(program.code, 0, program.transcript())
+                for word in words:
+                    self.assertIn(word, "\n".join(program.out))
+                self.assertEqual(program.err, [])
+
+    def test_versions(self):
+        for name in ("stratwire", "stratwire-server"):
+            program = run(name, "--version")
+            self.assertEqual(program.code, 0)
+            self.assertRegex(program.out[0], rf"^{name} \d+\.\d+\.\d+$")
+
+
+class WrongArguments(unittest.TestCase):
+    def check(self, name, *arguments, says):
+        """One line on stderr that names the input and the cure; nothing on stdout; exit code 2."""
+        program = run(name, *arguments)
+        self.assertEqual(program.code, USAGE, program.transcript())
+        self.assertEqual(program.out, [], program.transcript())
+        self.assertEqual(len(program.err), 1, program.transcript())
+        self.assertTrue(program.err[0].startswith(name.removeprefix("example_") + ": "),
+                        program.err[0])
+        for word in says:
+            self.assertIn(word, program.err[0])
+
+    def test_tool(self):
+        url = "ws://127.0.0.1:1"
+        self.check("stratwire", says=["--help"])
+        self.check("stratwire", "subscribe", says=["--help"])
+        self.check("stratwire", "sub", says=["URL", "--help"])
+        self.check("stratwire", "sub", url, says=["CHANNEL", "--help"])
+        self.check("stratwire", "sub", url, "a:b", "--codec", "xml", says=["--codec", "xml", "json"])
+        self.check("stratwire", "sub", url, "a:b", "--count", "many", says=["--count", "many"])
+        self.check("stratwire", "sub", url, "a:b", "--count", "0", says=["--count"])
+        self.check("stratwire", "sub", url, "a:b", "--seconds", "-1", says=["--seconds"])
+        self.check("stratwire", "sub", url, "a:b", "--nonsense", says=["--nonsense", "--help"])
+        self.check("stratwire", "pub", url, says=["CHANNEL"])
+
+    def test_server(self):
+        for arguments, says in (
+                (["--nonsense"], ["--nonsense", "--help"]),
+                (["--port", "99999"], ["--port", "'99999'", "0 to 65535", "--port 8080"]),
+                (["--port", "http"], ["--port", "'http'"]),
+                (["--lane-bytes", "4MB"], ["--lane-bytes", "'4MB'", "--lane-bytes 4194304"]),
+                (["--io-threads", "0"], ["io_threads"]),
+                (["--io-threads", "1000"], ["io_threads"]),
+                (["--waiting", "sleep"], ["--waiting", "'sleep'", "park, yield, spin"]),
+                (["--handshake-timeout", "soon"], ["--handshake-timeout", "'soon'", "250ms"]),
+                (["--log-level", "loud"], ["--log-level", "'loud'", "debug"]),
+                (["--kinds", "prices,,trades"], ["--kinds", "empty"]),
+                (["--rate", "0"], ["--rate", "--speed 0"]),
+                (["--speed", "nan"], ["--speed", "'nan'"]),
+                (["--demo", "--replay", "x.csv"], ["--demo", "--replay"]),
+                (["--host", ""], ["--host", "empty"])):
+            with self.subTest(arguments=arguments):
+                self.check("stratwire-server", *arguments, says=says)
+
+    def test_live_table(self):
+        self.check("example_live_table", "--url", says=["--url"])
+        self.check("example_live_table", "--codec", "xml", says=["--codec", "xml"])
+        self.check("example_live_table", "--seconds", "0", says=["--seconds"])
+        self.check("example_live_table", "--nonsense", "1", says=["--nonsense", "--help"])
+        self.check("example_live_table", "--url", "localhost:80", says=["localhost:80", "ws://"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,189 @@
+"""Servers that end, orderly and not, and what their readers see."""
+
+import asyncio
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import websockets
+
+from programs import BIN, Program, Server, run, stats, summary_of, ticks, wait_until, write_csv
+
+GOING_AWAY = 1001
+
+
+class Ending(unittest.TestCase):
+    def test_sigterm_and_sigint_close_with_1001(self):
+        for which in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(signal=which), Server("--demo", "--rate", 2_000) as server:
+                code, messages = asyncio.run(self.read_until_closed(server, which))
+                self.assertEqual(code, GOING_AWAY, server.transcript())
+                self.assertGreaterEqual(messages, 10)
+                self.assertEqual(server.finish(), 0, server.transcript())
+                self.assertIn("feed published", server.err[-1])
+
+    @staticmethod
+    async def read_until_closed(server, which):
+        messages = 0
+        async with websockets.connect(server.url, subprotocols=["stratwire.v1.json"]) as client:
+            await client.send('{"type":"Subscribe","channels":["prices:*"]}')
+            try:
+                async for text in client:
+                    if '"PriceUpdate"' not in text:
+                        continue
+                    messages += 1
+                    if messages == 10:
+                        server.signal(which)
+            except websockets.ConnectionClosed:
+                pass
+            return client.close_code, messages
+
+    def test_everything_published_before_the_end_arrives(self):
+        with Server("--demo", "--messages", 20_000, "--speed", 0, "--wait-subscribers",
+                    1) as server:
+            reader = Program("stratwire", "sub", server.url, "prices:*", "--stats",
+                             "--exit-on-close")
+            with reader:
+                server.wait_for_line("the feed has ended")
+                self.assertEqual(server.end(), 0, server.transcript())
+                self.assertEqual(reader.finish(), 0, reader.transcript())
+            self.assertEqual(summary_of(reader)["received"], 20_000)
+
+    def test_a_second_signal_ends_at_once(self):
+        # A reader that takes nothing keeps the drain waiting for its whole deadline.
+        with Server("--demo", "--speed", 0, "--drain-timeout", "600s", "--wait-subscribers",
+                    1) as server:
+            reader = subprocess.Popen([BIN / "stratwire", "sub", server.url, "prices:*"],
+                                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            self.addCleanup(reader.stdout.close)
+            self.addCleanup(reader.wait)
+            self.addCleanup(reader.kill)
+            wait_until(lambda: stats(server)["publish_back_pressured"] > 100)
+            server.signal(signal.SIGTERM)
+            server.wait_for_line("asked to end")
+            self.assertIsNone(server.process.poll())
+            server.signal(signal.SIGTERM)
+            self.assertEqual(server.finish(), 128 + signal.SIGTERM, server.transcript())
+
+    def test_without_a_feed_it_serves_until_asked(self):
+        with Server() as server:
+            self.assertIn("no feed", server.wait_for_line("listening on"))
+            self.assertEqual(server.end(), 0, server.transcript())
+
+
+class Killed(unittest.TestCase):
+    """kill -9 in the middle of a replay, a new server on the same port."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="stratwire-")
+        self.addCleanup(folder.cleanup)
+        self.csv = write_csv(pathlib.Path(folder.name) / "ticks.csv", ticks(20_000))
+
+    def serve(self, port):
+        # A fifth of the recorded pace of 1 us: the replay takes 100 ms, and is cut within.
+        server = Server("--replay", self.csv, "--speed", 0.02, "--wait-subscribers", 1, port=port)
+        self.addCleanup(server.stop)
+        return server
+
+    def test_the_reader_is_back_by_itself(self):
+        for codec in ("json", "msgpack"):
+            with self.subTest(codec=codec):
+                self.kill_and_restart(codec)
+
+    def kill_and_restart(self, codec):
+        first = self.serve(0)
+        reader = Program("stratwire", "sub", first.url, "prices:*", "--codec", codec)
+        self.addCleanup(reader.stop)
+        reader.wait_for_line('"PriceUpdate"', reader.out)
+        first.process.kill()
+        first.process.wait()
+        reader.wait_for_line("connection lost")
+        second = self.serve(first.port)
+        listening_at = time.monotonic()
+        # The feed waits for its subscriber: a message of the new epoch shows that it is back.
+        wait_until(lambda: stats(second)["subscribers"] == 1)
+        back_after = time.monotonic() - listening_at
+        reader.wait_for_line("connected again")
+        second.signal(signal.SIGTERM)
+        second.finish()
+        reader.wait_for_line("connection lost")
+        wait_until(lambda: sum("connection lost" in line for line in reader.err) == 2)
+        reader.signal(signal.SIGINT)
+        code = reader.finish()
+        # The first server's last messages are lost, and said to be: a gap, and exit code 1.
+        self.assertEqual(code, 1, reader.transcript())
+        self.assertEqual(len({line.split('"epoch":')[1].split(",")[0] for line in reader.out
+                              if '"PriceUpdate"' in line}), 2)
+        self.assertTrue(any('"Gap"' in line for line in reader.out))
+        print(f"{codec}: back and subscribed {back_after * 1e3:.0f} ms after the port was open")
+
+    def test_summary_counts_the_reconnect(self):
+        first = self.serve(0)
+        reader = Program("stratwire", "sub", first.url, "prices:*", "--stats")
+        self.addCleanup(reader.stop)
+        wait_until(lambda: stats(first)["delivered"] > 10)
+        first.process.kill()
+        first.process.wait()
+        second = self.serve(first.port)
+        wait_until(lambda: stats(second)["delivered"] > 10)
+        reader.signal(signal.SIGINT)
+        reader.finish()
+        summary = summary_of(reader)
+        self.assertEqual(summary["reconnects"], 1)
+        self.assertEqual((summary["duplicates"], summary["out_of_order"], summary["unannounced"]),
+                         (0, 0, 0), summary)
+
+
+class Readers(unittest.TestCase):
+    def test_a_pipe_that_ends(self):
+        # `stratwire sub ... | head -n 3`
+        with Server("--demo", "--rate", 2_000) as server:
+            reader = subprocess.Popen([BIN / "stratwire", "sub", server.url, "prices:*"],
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for _ in range(3):
+                self.assertIn(b"PriceUpdate", reader.stdout.readline())
+            reader.stdout.close()
+            self.assertEqual(reader.wait(60), 0)
+            reader.stderr.close()
+
+    def test_a_pipe_that_ends_while_nothing_comes(self):
+        with Server() as server:
+            reader = subprocess.Popen([BIN / "stratwire", "sub", server.url, "prices:*"],
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.assertIn(b"connected to", reader.stderr.readline())
+            reader.stdout.close()
+            self.assertEqual(reader.wait(60), 0)
+            reader.stderr.close()
+
+    def test_count_seconds_and_interrupt(self):
+        with Server("--demo") as server:
+            program = run("stratwire", "sub", server.url, "prices:*", "--count", 7)
+            self.assertEqual((program.code, len(program.out)), (0, 7), program.transcript())
+            program = run("stratwire", "sub", server.url, "prices:*", "--seconds", 0.2, "--stats")
+            self.assertEqual(program.code, 0, program.transcript())
+            self.assertGreater(summary_of(program)["received"], 0)
+            with Program("stratwire", "sub", server.url, "prices:*", "--stats") as reader:
+                reader.wait_for_line("connected to")
+                reader.signal(signal.SIGINT)
+                self.assertEqual(reader.finish(), 0, reader.transcript())
+                self.assertEqual(len(reader.out), 1)
+
+    def test_a_killed_reader_harms_nobody(self):
+        with Server("--demo", "--messages", 5_000, "--rate", 20_000, "--wait-subscribers", 2,
+                    "--exit-at-end") as server:
+            with Program("stratwire", "sub", server.url, "prices:*") as victim, \
+                    Program("stratwire", "sub", server.url, "prices:*", "--stats",
+                            "--exit-on-close") as other:
+                victim.wait_for_line("PriceUpdate", victim.out)
+                os.kill(victim.process.pid, signal.SIGKILL)
+                self.assertEqual(other.finish(), 0, other.transcript())
+                self.assertEqual(summary_of(other)["received"], 5_000)
+                self.assertEqual(server.finish(), 0, server.transcript())
+
+
+if __name__ == "__main__":
+    unittest.main()
