@@ -34,6 +34,10 @@ endif()
 if(STRATWIRE_WARNINGS_AS_ERRORS)
   target_compile_options(stratwire_flags INTERFACE -Werror)
 endif()
+if(STRATWIRE_BUILD_FUZZ)
+  # libFuzzer is led by what it reaches in the libraries, not only in the targets.
+  target_compile_options(stratwire_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 if(STRATWIRE_SANITIZE)
   target_compile_options(stratwire_flags INTERFACE -fsanitize=${STRATWIRE_SANITIZE}
     -fno-sanitize-recover=all)

@@ -282,11 +282,15 @@ def header_shape(file):
 def public_calls(file):
     if not file.is_public_header:
         return
-    for match in re.finditer(r"[(,]\s*(?:const\s+)?bool\s+\w+\s*(?==|,|\))", file.code):
+    # A parameter that is called `value` is data, a truth to be written down, and not a switch.
+    for match in re.finditer(r"[(,]\s*(?:const\s+)?bool\s+(?!value\b)\w+\s*(?==|,|\))", file.code):
         yield Finding(file.path, file.line_of(match.end()),
                       "bool parameter in a public call: an enum of two values says which is which")
     for match in re.finditer(r"^(?:template[^\n]*\n)?class (?:\[\[\w+\]\] )?(\w+)\b(?!<)[^;{]*\{", file.code,
                              re.M):
+        before = file.text[:match.start()]
+        if before.rfind("namespace detail {") > before.rfind("}  // namespace detail"):
+            continue
         line = file.line_of(match.start())
         comment = []
         for above in reversed(file.lines[:line - 1]):

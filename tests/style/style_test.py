@@ -120,9 +120,13 @@ class Rules(unittest.TestCase):
 
     def test_public_calls(self):
         self.bad(CODEC, "#pragma once\nvoid open(int a, bool fast = true);\n", "bool parameter", line=2)
-        self.good(CODEC, "#pragma once\nstruct A {\n  bool fast = true;\n};\nbool open(int a);\n")
+        self.good(CODEC, "#pragma once\nstruct A {\n  bool fast = true;\n};\nbool open(int a);\n"
+                  "void write(bool value);\n")
         self.bad(CODEC, "#pragma once\n/// Opens.\nclass Door {};\n", "\\thread", line=3)
         self.good(CODEC, "#pragma once\n/// Opens.\n/// \\thread any\nclass Door {};\nclass Wall;\n")
+        detail = "namespace detail {\nclass Hinge {};\n}  // namespace detail\n"
+        self.good(CODEC, "#pragma once\n" + detail)
+        self.bad(CODEC, "#pragma once\n" + detail + "class Door {};\n", "'Door'", line=5)
 
     def test_unit_tests_do_not_sleep(self):
         self.bad("tests/unit/a.cpp", "std::this_thread::sleep_for(1s);\n", "sleep")
