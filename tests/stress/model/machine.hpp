@@ -15,7 +15,6 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
-#include <source_location>
 
 #include <stratwire/queue/machine.hpp>
 
@@ -38,11 +37,20 @@
 
 namespace stratwire::model {
 
-/// One atomic operation in a header whose order matters.
+/// A line of a header; as a default argument, the caller's. (clang 14 lacks std::source_location.)
+struct Where {
+  const char* file;
+  int line;
+
+  static constexpr Where here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
+};
+
+/// One atomic operation in a header whose order matters. There is at most one in a line: two would
+/// show as an order that was not reached.
 struct Site {
-  const char* file = nullptr;
-  std::uint32_t line = 0;
-  std::uint32_t column = 0;
+  Where where{nullptr, 0};
   /// A read-modify-write that is relaxed, and matters by being one.
   bool is_relaxed_rmw = false;
 };
@@ -56,17 +64,15 @@ struct Sites {
   int count = 0;
 
   /// The index of the operation at `where`; a new one if it was not seen before.
-  int find(const std::source_location& where, bool is_relaxed_rmw) {
+  int find(const Where& where, bool is_relaxed_rmw) {
     for (int i = 0; i < count; ++i) {
       const Site& site = list[static_cast<std::size_t>(i)];
-      if (site.line == where.line() && site.column == where.column() &&
-          std::strcmp(site.file, where.file_name()) == 0) {
+      if (site.where.line == where.line && std::strcmp(site.where.file, where.file) == 0) {
         return i;
       }
     }
     RL_VERIFY(static_cast<std::size_t>(count) < list.size());
-    list[static_cast<std::size_t>(count)] = {where.file_name(), where.line(), where.column(),
-                                             is_relaxed_rmw};
+    list[static_cast<std::size_t>(count)] = {where, is_relaxed_rmw};
     return count++;
   }
 };
@@ -76,7 +82,7 @@ inline Sites& sites() {
 }
 
 /// The order to use at `where`: what the header says, or relaxed where it is mutated.
-inline rl::memory_order order_at(std::memory_order order, const std::source_location& where) {
+inline rl::memory_order order_at(std::memory_order order, const Where& where) {
   if (order == std::memory_order_relaxed) return rl::mo_relaxed;
   if (sites().find(where, false) == active_mutation) return rl::mo_relaxed;
   switch (order) {
@@ -94,31 +100,29 @@ inline rl::memory_order order_at(std::memory_order order, const std::source_loca
 /// std::atomic's interface on rl::atomic.
 template <class T>
 class Atomic {
-  using Where = std::source_location;
-
  public:
   Atomic(T value) : value_(value) {}  // NOLINT: implicit, as std::atomic
 
-  T load(std::memory_order order, Where where = Where::current()) const {
-    return value_.load(order_at(order, where), $);
+  T load(std::memory_order order, Where where = Where::here()) const {
+    return value_.load(order_at(order, where), RL_INFO);
   }
-  void store(T value, std::memory_order order, Where where = Where::current()) {
-    value_.store(value, order_at(order, where), $);
+  void store(T value, std::memory_order order, Where where = Where::here()) {
+    value_.store(value, order_at(order, where), RL_INFO);
   }
-  T exchange(T value, std::memory_order order, Where where = Where::current()) {
+  T exchange(T value, std::memory_order order, Where where = Where::here()) {
     if (split(order, where)) {
-      const T before = value_.load(rl::mo_relaxed, $);
-      value_.store(value, rl::mo_relaxed, $);
+      const T before = value_.load(rl::mo_relaxed, RL_INFO);
+      value_.store(value, rl::mo_relaxed, RL_INFO);
       return before;
     }
-    return value_.exchange(value, order_at(order, where), $);
+    return value_.exchange(value, order_at(order, where), RL_INFO);
   }
-  T fetch_sub(T value, std::memory_order order, Where where = Where::current()) {
-    return value_.fetch_sub(value, order_at(order, where), $);
+  T fetch_sub(T value, std::memory_order order, Where where = Where::here()) {
+    return value_.fetch_sub(value, order_at(order, where), RL_INFO);
   }
   bool compare_exchange_weak(T& expected, T value, std::memory_order order,
-                             Where where = Where::current()) {
-    return value_.compare_exchange_weak(expected, value, order_at(order, where), $);
+                             Where where = Where::here()) {
+    return value_.compare_exchange_weak(expected, value, order_at(order, where), RL_INFO);
   }
 
   /// Sleeps if the newest value is `expected`; looking and going to sleep are one step, as in the
@@ -126,12 +130,12 @@ class Atomic {
   void park(T expected) const {
     rl::ctx().sched();
     if (value_.debug_value() == expected) {
-      static_cast<void>(value_.wait(rl::ctx(), false, true, $));
+      static_cast<void>(value_.wait(rl::ctx(), false, true, RL_INFO));
     }
   }
   void unpark() const {
     rl::ctx().sched();
-    static_cast<void>(value_.wake(rl::ctx(), 1, $));
+    static_cast<void>(value_.wake(rl::ctx(), 1, RL_INFO));
   }
 
  private:
@@ -144,8 +148,8 @@ class Atomic {
 /// Shadows of plain memory, one for each address that was touched in this execution.
 class Shadows {
  public:
-  void on_read(const void* address) { static_cast<void>(at(address)($).load()); }
-  void on_write(const void* address) { at(address)($).store(1); }
+  void on_read(const void* address) { static_cast<void>(at(address)(RL_INFO).load()); }
+  void on_write(const void* address) { at(address)(RL_INFO).store(1); }
 
  private:
   rl::var<int>& at(const void* address) {
@@ -184,7 +188,7 @@ struct Machine {
     return true;
   }
   static void unpark(const Atomic<std::uint32_t>& word) { word.unpark(); }
-  static void relax() { rl::yield(1, $); }
+  static void relax() { rl::yield(1, RL_INFO); }
 };
 
 /// Base of every test: two threads, and the shadows of one execution.

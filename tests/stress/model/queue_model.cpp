@@ -252,14 +252,14 @@ int orders_in_text(const std::string& file) {
 bool every_order_was_reached() {
   std::set<std::string> files;
   for (int i = 0; i < sites().count; ++i) {
-    files.insert(sites().list[static_cast<std::size_t>(i)].file);
+    files.insert(sites().list[static_cast<std::size_t>(i)].where.file);
   }
   bool good = !files.empty();
   for (const std::string& file : files) {
     int reached = 0;
     for (int i = 0; i < sites().count; ++i) {
       const Site& site = sites().list[static_cast<std::size_t>(i)];
-      if (!site.is_relaxed_rmw && site.file == file) ++reached;
+      if (!site.is_relaxed_rmw && site.where.file == file) ++reached;
     }
     const int written = orders_in_text(file);
     std::printf("%-16s %d of %d orders reached\n", base_name(file.c_str()).c_str(), reached,
@@ -277,7 +277,7 @@ bool every_mutation_is_noticed() {
     active_mutation = i;
     const std::string found = first_fault<M...>();
     active_mutation = kNoMutation;
-    std::printf("%s:%u %s: %s\n", base_name(site.file).c_str(), site.line,
+    std::printf("%s:%d %s: %s\n", base_name(site.where.file).c_str(), site.where.line,
                 site.is_relaxed_rmw ? "split" : "relaxed",
                 found.empty() ? "NOT NOTICED" : found.c_str());
     good = good && !found.empty();
