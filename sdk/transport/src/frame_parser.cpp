@@ -115,6 +115,21 @@ inline bool FrameParser::check_limits(const Head& head, Incoming& out) noexcept 
   return true;
 }
 
+// A length of 2 or 8 bytes.
+inline bool FrameParser::read_length(const char* at, std::size_t bytes, Head& head,
+                                     Incoming& out) noexcept {
+  head.payload_bytes = bytes == 2 ? big_endian(at, 2) : big_endian(at, 8);
+  if (head.payload_bytes >> 63 != 0) [[unlikely]] {
+    out = refuse(CloseCode::protocol_error, "top bit of the length is set");
+    return false;
+  }
+  if (head.payload_bytes <= (bytes == 2 ? 125U : 0xffffU)) [[unlikely]] {
+    out = refuse(CloseCode::protocol_error, "length is not in its shortest form");
+    return false;
+  }
+  return true;
+}
+
 inline FrameParser::Check FrameParser::check_head(std::span<const char> input, Head& head,
                                                   Incoming& out) noexcept {
   if (input.size() < 2) {
@@ -137,23 +152,18 @@ inline FrameParser::Check FrameParser::check_head(std::span<const char> input, H
   head.payload_bytes = second & 0x7fU;
   if (!check_order(head, out)) return Check::refused;
 
-  const std::size_t length_bytes =
-      head.payload_bytes < 126 ? 0 : (head.payload_bytes == 126 ? 2 : 8);
-  head.bytes = 2 + length_bytes + (head.masked ? 4 : 0);
+  // Branches that are guessed right, not selections that the next frame's address waits for.
+  head.bytes = head.masked ? 6 : 2;
+  if (head.payload_bytes >= 126) {
+    const std::size_t length_bytes = head.payload_bytes == 126 ? 2 : 8;
+    head.bytes += length_bytes;
+    if (input.size() >= head.bytes && !read_length(input.data() + 2, length_bytes, head, out)) {
+      return Check::refused;
+    }
+  }
   if (input.size() < head.bytes) {
     out = need(head.bytes);
     return Check::need_more;
-  }
-  if (length_bytes != 0) {
-    head.payload_bytes = big_endian(input.data() + 2, length_bytes);
-    if (head.payload_bytes >> 63 != 0) [[unlikely]] {
-      out = refuse(CloseCode::protocol_error, "top bit of the length is set");
-      return Check::refused;
-    }
-    if (head.payload_bytes <= (length_bytes == 2 ? 125U : 0xffffU)) [[unlikely]] {
-      out = refuse(CloseCode::protocol_error, "length is not in its shortest form");
-      return Check::refused;
-    }
   }
   // Before the payload is there: nobody collects bytes for a frame that will be refused.
   if (!check_limits(head, out)) return Check::refused;
@@ -255,7 +265,7 @@ inline bool FrameParser::take_frame(std::span<char>& input, Incoming& out) noexc
   return true;
 }
 
-Incoming FrameParser::next(std::span<char>& input) noexcept {
+Incoming FrameParser::next_of_any_kind(std::span<char>& input) noexcept {
   if (phase_ == Phase::delivered) [[unlikely]] {
     message_.reset();
     phase_ = Phase::idle;

@@ -19,6 +19,8 @@
 #include <string>
 #include <string_view>
 
+#include <stratwire/transport/utf8.hpp>
+
 namespace stratwire::transport {
 
 /// Which end of a connection this is.
@@ -117,7 +119,15 @@ class FrameParser {
   ///            message finds no memory
   /// \lifetime  the payload is valid until the next call or until the bytes of `input` go
   /// \cost      O(payload); a whole message that needs no unmasking is not written to
-  [[nodiscard]] Incoming next(std::span<char>& input) noexcept;
+  [[nodiscard]] Incoming next(std::span<char>& input) noexcept {
+    Incoming out;
+    if (take_plain(input, out)) return out;
+    // A copy, so that the caller's span can stay in registers.
+    std::span<char> rest = input;
+    out = next_of_any_kind(rest);
+    input = rest;
+    return out;
+  }
 
   /// A fragmented message is open.
   [[nodiscard]] bool mid_message() const noexcept {
@@ -133,11 +143,14 @@ class FrameParser {
   enum class Check : std::uint8_t { ok, need_more, refused };
 
   Check check_head(std::span<const char> input, Head& head, Incoming& out) noexcept;
+  bool read_length(const char* at, std::size_t bytes, Head& head, Incoming& out) noexcept;
   bool check_order(const Head& head, Incoming& out) noexcept;
   bool check_limits(const Head& head, Incoming& out) noexcept;
   [[nodiscard]] Incoming take_control(const Head& head, std::string_view payload) noexcept;
   [[nodiscard]] Incoming take_close(std::string_view payload) noexcept;
   bool take_fragment(const Head& head, std::string_view payload, Incoming& out) noexcept;
+  bool take_plain(std::span<char>& input, Incoming& out) const noexcept;
+  [[nodiscard]] Incoming next_of_any_kind(std::span<char>& input) noexcept;
   bool take_frame(std::span<char>& input, Incoming& out) noexcept;
   [[nodiscard]] Incoming refuse(CloseCode code, std::string_view why) noexcept;
 
@@ -148,6 +161,35 @@ class FrameParser {
   Phase phase_ = Phase::idle;
 };
 static_assert(sizeof(FrameParser) <= 64, "10 000 idle connections have one each");
+
+// What a feed is made of: whole messages, not masked, below 64 KiB, one behind the other. Whatever
+// is anything else, or wrong, or not all there, takes the long way. Here in the header, so that
+// where the next frame starts does not go through memory.
+inline bool FrameParser::take_plain(std::span<char>& input, Incoming& out) const noexcept {
+  constexpr unsigned kText = 0x81;
+  constexpr unsigned kBinary = 0x82;
+  if (role_ != Role::client || phase_ != Phase::idle || message_ || input.size() < 4) return false;
+  const auto byte = [at = input.data()](std::size_t i) {
+    return static_cast<std::size_t>(static_cast<unsigned char>(at[i]));
+  };
+  if (byte(0) != kText && byte(0) != kBinary) return false;
+  std::size_t payload_bytes = byte(1);
+  std::size_t head_bytes = 2;
+  if (payload_bytes >= 126) {
+    if (payload_bytes != 126) return false;
+    payload_bytes = byte(2) << 8 | byte(3);
+    if (payload_bytes < 126) return false;
+    head_bytes = 4;
+  }
+  if (payload_bytes > message_bytes_max_ || payload_bytes > input.size() - head_bytes) return false;
+  const std::string_view bytes{input.data() + head_bytes, payload_bytes};
+  if (byte(0) == kText && !is_utf8(bytes)) return false;
+  out.kind = Incoming::Kind::message;
+  out.opcode = static_cast<Opcode>(byte(0) & 0xfU);
+  out.payload = bytes;
+  input = input.subspan(head_bytes + payload_bytes);
+  return true;
+}
 
 // ---- Writing
 
