@@ -35,9 +35,9 @@ class Publishing {
         client_{std::move(client)},
         watch_{options.connection},
         reader_{options.event} {
-    client_.on<StateEvent>([this](const StateEvent& event) { on_state(event); });
-    client_.on<Published>([this](const Published& published) { on_published(published); });
-    client_.on<ErrorReply>([](const ErrorReply& error) {
+    client_.on<StateEvent>([this](const StateEvent& event) noexcept { on_state(event); });
+    client_.on<Published>([this](const Published& published) noexcept { on_published(published); });
+    client_.on<ErrorReply>([](const ErrorReply& error) noexcept {
       say("the server says: " + Error{error.code, 0, error.message}.message());
     });
   }

@@ -38,9 +38,9 @@ class Subscriber {
  public:
   Subscriber(const SubOptions& options, Client client)
       : options_{options}, client_{std::move(client)}, watch_{options.connection} {
-    client_.on<StateEvent>([this](const StateEvent& event) { notice(event); });
-    client_.on<Subscribed>([this](const Subscribed& subscribed) { notice(subscribed); });
-    client_.on<ErrorReply>([this](const ErrorReply& error) { notice(error); });
+    client_.on<StateEvent>([this](const StateEvent& event) noexcept { notice(event); });
+    client_.on<Subscribed>([this](const Subscribed& subscribed) noexcept { notice(subscribed); });
+    client_.on<ErrorReply>([this](const ErrorReply& error) noexcept { notice(error); });
   }
 
   int run();
