@@ -43,6 +43,9 @@ Fault GeneralDecoder::decode(std::string_view bytes, Message& out) noexcept try 
 struct Decoder::State {
   explicit State(Codec codec_in_use) noexcept : codec(codec_in_use) {}
 
+  // Out of line, so that the fast path saves no registers for it.
+  [[gnu::noinline]] Result<void> decode_general(std::string_view bytes, Message& out) noexcept;
+
   Codec codec;
   // Made by the first message that needs it: many connections never do, and it is large.
   std::unique_ptr<detail::GeneralDecoder> general{};
@@ -61,11 +64,15 @@ Result<void> Decoder::decode(std::string_view bytes, Message& out) noexcept {
   const bool fast = state_->codec == Codec::json ? detail::decode_json_fast(bytes, out)
                                                  : detail::decode_msgpack_fast(bytes, out);
   if (fast) return {};
-  if (state_->general == nullptr) {
-    state_->general.reset(new (std::nothrow) detail::GeneralDecoder(state_->codec));
-    if (state_->general == nullptr) return Errc::too_large;
+  return state_->decode_general(bytes, out);
+}
+
+Result<void> Decoder::State::decode_general(std::string_view bytes, Message& out) noexcept {
+  if (general == nullptr) {
+    general.reset(new (std::nothrow) detail::GeneralDecoder(codec));
+    if (general == nullptr) return Errc::too_large;
   }
-  const detail::Fault wrong = state_->general->decode(bytes, out);
+  const detail::Fault wrong = general->decode(bytes, out);
   if (wrong) return wrong.error();
   return {};
 }

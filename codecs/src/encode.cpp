@@ -82,24 +82,9 @@ char* put_number(char* out, unsigned char head, Number value) noexcept {
   return out + 9;
 }
 
-// Behind the two header bytes; reads and writes whole words of the text itself only.
-void copy_text(char* out, const char* from, std::size_t bytes) noexcept {
-#if defined(__SSE2__)
-  if (bytes >= 16) {
-    const __m128i tail = load16(from + bytes - 16);
-    for (std::size_t at = 0; at + 16 < bytes; at += 16) {
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + at), load16(from + at));
-    }
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + bytes - 16), tail);
-    return;
-  }
-#endif
-  if (bytes != 0) std::memcpy(out, from, bytes);
-}
-
-char* put_text(char* out, std::string_view text) noexcept {
+[[gnu::noinline]] char* put_long_text(char* out, std::string_view text) noexcept {
   const std::size_t bytes = text.size();
-  if (!is_ascii(text.data(), bytes) && utf8_valid_prefix(text) != bytes) return nullptr;
+  if (utf8_valid_prefix(text) != bytes) return nullptr;
   if (bytes <= 0xff) {
     *out = '\xd9';
     out[1] = static_cast<char>(bytes);
@@ -113,7 +98,37 @@ char* put_text(char* out, std::string_view text) noexcept {
     store_big_endian(out + 1, static_cast<std::uint32_t>(bytes));
     out += 5;
   }
-  copy_text(out, text.data(), bytes);
+  std::memcpy(out, text.data(), bytes);
+  return out + bytes;
+}
+
+[[gnu::always_inline]] inline char* put_text(char* out, std::string_view text) noexcept {
+  const std::size_t bytes = text.size();
+  const char* const from = text.data();
+#if defined(__SSE2__)
+  // The lengths that addresses have: looked at and copied in one go, without a loop.
+  if (bytes >= 16 && bytes <= 64) {
+    const std::size_t last = bytes - 16;
+    const std::size_t second = last < 16 ? last : 16;
+    const std::size_t third = last < 32 ? last : 32;
+    const __m128i parts[] = {load16(from), load16(from + second), load16(from + third),
+                             load16(from + last)};
+    const __m128i all =
+        _mm_or_si128(_mm_or_si128(parts[0], parts[1]), _mm_or_si128(parts[2], parts[3]));
+    if (_mm_movemask_epi8(all) != 0) return put_long_text(out, text);
+    *out++ = '\xd9';
+    *out++ = static_cast<char>(bytes);
+    store16(out, parts[0]);
+    store16(out + second, parts[1]);
+    store16(out + third, parts[2]);
+    store16(out + last, parts[3]);
+    return out + bytes;
+  }
+#endif
+  if (bytes > 0xff || !is_ascii(from, bytes)) return put_long_text(out, text);
+  *out++ = '\xd9';
+  *out++ = static_cast<char>(bytes);
+  if (bytes != 0) std::memcpy(out, from, bytes);
   return out + bytes;
 }
 

@@ -33,9 +33,9 @@ namespace stratwire::detail {
     for (std::size_t at = 0; at < last; at += 16) {
       const __m128i bytes = load16(from + at);
       special |= special_mask(bytes);
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + at), bytes);
+      store16(out + at, bytes);
     }
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + last), tail);
+    store16(out + last, tail);
     if (special != 0) return format_json_escaped(out, text);
     out += text.size();
     *out = '"';

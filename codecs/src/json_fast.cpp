@@ -1,5 +1,6 @@
 #include "json_fast.hpp"
 
+#include <bit>
 #include <charconv>
 #include <cstdint>
 #include <cstring>
@@ -21,6 +22,9 @@ T& body_as(Message& out) noexcept {
   return out.body.emplace<T>();
 }
 
+constexpr std::uint64_t kPowersOfTen[] = {1,       10,        100,        1'000,      10'000,
+                                          100'000, 1'000'000, 10'000'000, 100'000'000};
+
 // Every step says whether the layout still holds; the cursor is in range in any case.
 class Cursor {
  public:
@@ -33,7 +37,7 @@ class Cursor {
 
   template <std::size_t N>
   bool literal(const char (&expected)[N]) noexcept {
-    if (left() < N - 1 || std::memcmp(at_, expected, N - 1) != 0) return false;
+    if (left() < N - 1 || !equal_bytes<N - 1>(at_, expected)) return false;
     at_ += N - 1;
     return true;
   }
@@ -51,14 +55,11 @@ class Cursor {
   bool number(std::uint64_t& out) noexcept {
     const char* const from = at_;
     std::uint64_t value = 0;
-    while (at_ != end_ && is_digit(*at_)) value = value * 10 + digit(*at_++);
-    const auto digits = at_ - from;
+    const std::size_t digits = digits_into(value);
     if (digits == 0 || (*from == '0' && digits > 1)) return false;
     out = value;
     // Nineteen digits fit always, twenty perhaps: the library knows.
-    if (digits < 20) return true;
-    const auto parsed = std::from_chars(from, at_, out);
-    return parsed.ec == std::errc{};
+    return digits < 20 || std::from_chars(from, at_, out).ec == std::errc{};
   }
 
   bool number(std::int64_t& out) noexcept {
@@ -81,14 +82,12 @@ class Cursor {
     if (negative) ++at_;
     const char* const whole = at_;
     std::uint64_t mantissa = 0;
-    while (at_ != end_ && is_digit(*at_)) mantissa = mantissa * 10 + digit(*at_++);
-    const auto whole_digits = at_ - whole;
+    const std::size_t whole_digits = digits_into(mantissa);
     if (whole_digits == 0 || (*whole == '0' && whole_digits > 1)) return false;
-    std::ptrdiff_t scale = 0;
+    std::size_t scale = 0;
     if (at_ != end_ && *at_ == '.') {
-      const char* const fraction = ++at_;
-      while (at_ != end_ && is_digit(*at_)) mantissa = mantissa * 10 + digit(*at_++);
-      scale = at_ - fraction;
+      ++at_;
+      scale = digits_into(mantissa);
       if (scale == 0) return false;
     }
     const bool exponent = at_ != end_ && (*at_ == 'e' || *at_ == 'E');
@@ -99,8 +98,41 @@ class Cursor {
   }
 
  private:
-  static bool is_digit(char c) noexcept { return static_cast<unsigned char>(c - '0') < 10; }
-  static std::uint64_t digit(char c) noexcept { return static_cast<unsigned char>(c - '0'); }
+  // The next eight bytes, of which those behind the end are no digits. Precondition: the message
+  // has more than eight bytes, as a type has been read.
+  [[nodiscard]] std::uint64_t next_word() const noexcept {
+    std::uint64_t word = 0;
+    if (left() >= 8) {
+      std::memcpy(&word, at_, sizeof word);
+      return word;
+    }
+    if (left() == 0) return 0;
+    std::memcpy(&word, end_ - 8, sizeof word);
+    return word >> (8 * (8 - left()));
+  }
+
+  // Takes all digits at the cursor; `value` wraps beyond nineteen of them.
+  // Eight at a time: one at a time, each step waits for the multiplication of the one before.
+  std::size_t digits_into(std::uint64_t& value) noexcept {
+    const char* const from = at_;
+    for (;;) {
+      std::uint64_t word = next_word() ^ 0x3030'3030'3030'3030;
+      // The high bit of each byte that is above nine. A carry can only come from such a byte and
+      // changes bytes behind it, which do not matter any more.
+      const std::uint64_t others = ((word + 0x7676'7676'7676'7676) | word) & 0x8080'8080'8080'8080;
+      const auto count = others == 0 ? 8U : static_cast<unsigned>(std::countr_zero(others)) / 8;
+      if (count == 0) return static_cast<std::size_t>(at_ - from);
+      word <<= 8 * (8 - count);  // Zeros in front.
+      word = word * 10 + (word >> 8);
+      constexpr std::uint64_t kPairs = 0x0000'00ff'0000'00ff;
+      const std::uint64_t eight = ((word & kPairs) * 0x000f'4240'0000'0064 +
+                                   ((word >> 16) & kPairs) * 0x0000'2710'0000'0001) >>
+                                  32;
+      value = value * kPowersOfTen[count] + eight;
+      at_ += count;
+      if (count < 8) return static_cast<std::size_t>(at_ - from);
+    }
+  }
 
   [[gnu::noinline]] bool long_number(const char* from, double& out) noexcept {
     const NumberToken token = scan_number(from, end_);

@@ -46,29 +46,31 @@ bool has_layout(const char* from) noexcept {
   return difference == 0;
 }
 
-// str 8 or str 16, in ASCII; others are for the general decoder.
-inline const char* read_text(const char* from, const char* end, std::string_view& out) noexcept {
-  if (end - from < 3) {
-    // Only an empty str 8 is shorter.
-    if (end - from < 2 || byte_at(from, 0) != 0xd9 || from[1] != 0) return nullptr;
-    out = std::string_view(from + 2, 0);
-    return from + 2;
+// str 8 in ASCII; others are for the general decoder.
+//
+// Precondition: kTexts readable bytes before `from`.
+[[gnu::always_inline]] inline const char* read_text(const char* from, const char* end,
+                                                    std::string_view& out) noexcept {
+  if (end - from < 2 || byte_at(from, 0) != 0xd9) return nullptr;
+  const auto bytes = static_cast<std::size_t>(byte_at(from, 1));
+  from += 2;
+  if (static_cast<std::size_t>(end - from) < bytes) return nullptr;
+#if defined(__SSE2__)
+  if (bytes <= 16) {
+    // Sixteen bytes up to the end of the text: what is before it is part of the message.
+    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(load16(from + bytes - 16)));
+    if (mask >> (16 - bytes) != 0) return nullptr;
+    out = std::string_view(from, bytes);
+    return from + bytes;
   }
-  std::size_t bytes = byte_at(from, 1);
-  if (byte_at(from, 0) == 0xd9) {
-    from += 2;
-  } else if (byte_at(from, 0) == 0xda) {
-    bytes = bytes << 8 | byte_at(from, 2);
-    from += 3;
-  } else {
-    return nullptr;
-  }
-  if (static_cast<std::size_t>(end - from) < bytes || !is_ascii(from, bytes)) return nullptr;
+#endif
+  if (!is_ascii(from, bytes)) return nullptr;
   out = std::string_view(from, bytes);
   return from + bytes;
 }
 
-const char* read_envelope(const char* from, const char* end, Envelope& out) noexcept {
+[[gnu::always_inline]] inline const char* read_envelope(const char* from, const char* end,
+                                                        Envelope& out) noexcept {
   const std::uint64_t seq = number_at(from, kFirst);
   const char* const next = read_text(from + kTexts, end, out.channel);
   // Without a name there is no channel, and no number in it.

@@ -34,6 +34,10 @@ namespace stratwire::detail {
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
 }
 
+inline void store16(char* out, __m128i bytes) noexcept {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
+}
+
 #endif
 
 /// The first byte in [from, end) that is not plain, or `end`.
@@ -67,21 +71,57 @@ namespace stratwire::detail {
   return static_cast<std::size_t>(at - begin);
 }
 
-/// Whether every byte is ASCII; reads overlapping words, so that the length decides all branches.
+/// Whether two places hold the same N bytes; in words, because GCC calls memcmp beyond sixteen.
+template <std::size_t N>
+[[nodiscard]] inline bool equal_bytes(const char* a, const char* b) noexcept {
+  const auto word = []<class Word>(const char* from, Word) noexcept {
+    Word value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+  };
+  if constexpr (N >= 8) {
+    std::uint64_t difference = word(a + N - 8, std::uint64_t{}) ^ word(b + N - 8, std::uint64_t{});
+    for (std::size_t at = 0; at + 8 < N; at += 8) {
+      difference |= word(a + at, std::uint64_t{}) ^ word(b + at, std::uint64_t{});
+    }
+    return difference == 0;
+  } else if constexpr (N >= 4) {
+    return word(a, std::uint32_t{}) == word(b, std::uint32_t{}) &&
+           word(a + N - 4, std::uint32_t{}) == word(b + N - 4, std::uint32_t{});
+  } else {
+    return std::memcmp(a, b, N) == 0;
+  }
+}
+
+#if defined(__SSE2__)
+
+/// Whether every byte is ASCII, for the lengths that addresses have; without a loop, because the
+/// steps of a loop wait for one another. Precondition: 16 <= bytes <= 64
+[[nodiscard]] inline bool is_ascii_16_to_64(const char* text, std::size_t bytes) noexcept {
+  const std::size_t last = bytes - 16;
+  const __m128i outer = _mm_or_si128(load16(text), load16(text + last));
+  const __m128i inner =
+      _mm_or_si128(load16(text + (last < 16 ? last : 16)), load16(text + (last < 32 ? last : 32)));
+  return _mm_movemask_epi8(_mm_or_si128(outer, inner)) == 0;
+}
+
+#endif
+
+/// Whether every byte is ASCII; reads overlapping words, so that no length needs single bytes
+/// beyond the first seven.
 [[nodiscard]] inline bool is_ascii(const char* text, std::size_t bytes) noexcept {
+#if defined(__SSE2__)
+  if (bytes >= 16) {
+    if (bytes <= 64) return is_ascii_16_to_64(text, bytes);
+    return ascii_prefix({text, bytes}) == bytes;
+  }
+#endif
+  constexpr std::uint64_t kHighBits = 0x8080'8080'8080'8080;
   const auto word = [](const char* from) noexcept {
     std::uint64_t value = 0;
     std::memcpy(&value, from, sizeof value);
     return value;
   };
-  constexpr std::uint64_t kHighBits = 0x8080'8080'8080'8080;
-#if defined(__SSE2__)
-  if (bytes >= 16) {
-    __m128i all = load16(text + bytes - 16);
-    for (std::size_t at = 0; at + 16 < bytes; at += 16) all = _mm_or_si128(all, load16(text + at));
-    return _mm_movemask_epi8(all) == 0;
-  }
-#endif
   if (bytes >= 8) {
     std::uint64_t all = word(text + bytes - 8);
     for (std::size_t at = 0; at + 8 < bytes; at += 8) all |= word(text + at);

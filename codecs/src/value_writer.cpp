@@ -41,8 +41,12 @@ void JsonWriter::signed_integer(std::int64_t value) {
 
 void JsonWriter::floating(double value) {
   if (value - value != 0) return refuse(Errc::not_finite);
-  std::array<char, kDoubleTextBytesMax + kFormatSlack> text;
-  raw({text.data(), static_cast<std::size_t>(format_double(text.data(), value) - text.data())});
+  std::array<char, kDoubleTextBytesMax + kFormatSlack> buffer;
+  const char* const end = format_double(buffer.data(), value);
+  const std::string_view text(buffer.data(), static_cast<std::size_t>(end - buffer.data()));
+  raw(text);
+  // The value of an Event may go through both codecs, and MessagePack tells 5 from 5.0.
+  if (text.find_first_of(".e") == std::string_view::npos) out_ += ".0";
 }
 
 void JsonWriter::text(std::string_view value) {
