@@ -28,7 +28,7 @@ namespace {
 
 using Random = std::mt19937_64;
 
-constexpr std::uint64_t kItems = 300'000;
+constexpr std::uint64_t kItems = 150'000;
 
 /// FNV-1a.
 std::uint64_t checksum(const char* bytes, std::size_t size) {

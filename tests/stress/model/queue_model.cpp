@@ -191,7 +191,7 @@ class NoOutput : public std::streambuf {
   int_type overflow(int_type c) override { return traits_type::not_eof(c); }
 };
 
-constexpr rl::iteration_t kExecutions = 100'000;
+constexpr rl::iteration_t kExecutions = 40'000;
 
 /// Runs one model; what Relacy found, in words, or an empty text.
 template <class M>
