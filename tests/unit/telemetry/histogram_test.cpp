@@ -126,7 +126,8 @@ TEST(Histogram, MergeIsAsIfRecordedInOne) {
   Histogram first;
   Histogram second;
   Histogram both;
-  for (std::int64_t i = 0; i < 1000; ++i) {
+  // The largest goes to the second.
+  for (std::int64_t i = 0; i <= 1000; ++i) {
     (i % 3 == 0 ? first : second).record(i * 997 - 5);
     both.record(i * 997 - 5);
   }
