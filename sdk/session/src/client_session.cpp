@@ -23,7 +23,8 @@ Loss loss_of(std::uint16_t close_code) noexcept {
 Loss loss_of_http(unsigned status) noexcept {
   // Timeout, too early, too many requests: the same request can succeed later.
   if (status == 408 || status == 425 || status == 429) return Loss::penalised;
-  return status >= 400 && status < 500 ? Loss::fatal : Loss::ordinary;
+  // 5xx and no answer at all pass; everything else is a server that will not upgrade this request.
+  return status == 0 || status >= 500 ? Loss::ordinary : Loss::fatal;
 }
 
 ClientSession::ClientSession(ClientSessionConfig config)
@@ -60,6 +61,7 @@ void ClientSession::opened(Instant now) {
   due_ = kNever;
   epoch_ = 0;
   server_message_bytes_max_ = 0;
+  server_channels_max_ = 0;
   bytes_left_ = 0;
   ++counts_.connects;
   backoff_.opened(now);
@@ -236,6 +238,7 @@ void ClientSession::control(const Envelope& envelope, WsMessage&& message, Insta
 void ClientSession::on(const Welcome& welcome) {
   epoch_ = welcome.epoch;
   server_message_bytes_max_ = welcome.message_bytes_max;
+  server_channels_max_ = welcome.channels_max;
   continuity_.welcomed(welcome.epoch);
   heartbeat_.promised(std::chrono::milliseconds{welcome.heartbeat_ms});
 }
@@ -328,6 +331,7 @@ void ClientSession::undecodable(const Error& error) {
 
 void ClientSession::subscribe(std::span<const std::string> channels) {
   if (phase_ == Phase::ended) return;
+  if (state_ == ClientState::live && !channels.empty()) announce(ClientState::subscribing);
   for (Subscribe& request : subscriptions_.subscribe(channels)) {
     if (phase_ == Phase::open) actions_.emplace_back(action::Write{std::move(request)});
   }

@@ -269,9 +269,9 @@ TEST_F(ClientSessionTest, AChannelTakenBackAndWishedAgainStartsWithoutAGap) {
   from_server(Unsubscribed{left.id, {{"prices:A", Errc::ok, "", 0, 0}}});
   EXPECT_EQ(actions(), Names{"unsubscribed"});
   session.subscribe(Names{"prices:A"});
-  EXPECT_EQ(actions(), Names{"subscribe prices:A"});
+  EXPECT_EQ(actions(), (Names{"subscribing #1", "subscribe prices:A"}));
   answer({{"prices:A", Errc::ok, "", kEpoch, 50}});
-  EXPECT_EQ(actions(), Names{"subscribed"});
+  EXPECT_EQ(actions(), (Names{"subscribed", "live #1"}));
   EXPECT_EQ(data("prices:A", 51), Verdict::deliver);
 }
 
@@ -388,11 +388,11 @@ TEST_F(ClientSessionTest, CloseCodesDecideWhatComesNext) {
 }
 
 TEST_F(ClientSessionTest, HttpStatusesDecideWhatComesNext) {
-  for (const unsigned status : {400u, 401u, 403u, 404u, 426u}) {
+  for (const unsigned status : {200u, 301u, 400u, 401u, 403u, 404u, 426u}) {
     EXPECT_EQ(loss_of_http(status), Loss::fatal) << status;
   }
   EXPECT_EQ(loss_of_http(429), Loss::penalised);
-  for (const unsigned status : {0u, 200u, 500u, 503u}) {
+  for (const unsigned status : {0u, 500u, 503u}) {
     EXPECT_EQ(loss_of_http(status), Loss::ordinary) << status;
   }
 }

@@ -76,34 +76,38 @@ class Received {
 
 /// Counters since open(); each counts up only.
 struct ClientMetrics {
-  std::uint64_t messages = 0;         ///< Data messages handed to the strategy's side.
-  std::uint64_t bytes = 0;            ///< Read from the socket.
-  std::uint64_t gaps = 0;             ///< Gap events.
-  std::uint64_t missed = 0;           ///< Messages that Gaps said are missing, where known.
-  std::uint64_t duplicates = 0;       ///< Dropped: at or before the cursor of their channel.
-  std::uint64_t decode_errors = 0;    ///< Messages that could not be decoded; each is reported.
-  std::uint64_t unknown_messages = 0; ///< Of a type that this version does not know; ignored.
-  std::uint64_t unhandled = 0;        ///< Taken by receive<T>() but neither a T nor with a handler.
-  std::uint64_t connects = 0;         ///< Upgrades that succeeded.
-  std::uint64_t connect_failures = 0; ///< Tries that failed.
-  std::uint64_t sends = 0;            ///< Messages accepted by send().
-  std::uint64_t sends_dropped = 0;    ///< Of those, reported as not delivered.
-  std::uint64_t ring_full = 0;        ///< Times that the socket was left unread: strategy too slow.
+  std::uint64_t messages = 0;          ///< Data messages handed to the strategy's side.
+  std::uint64_t bytes = 0;             ///< Read from the socket.
+  std::uint64_t gaps = 0;              ///< Gap events.
+  std::uint64_t missed = 0;            ///< Messages that Gaps said are missing, where known.
+  std::uint64_t duplicates = 0;        ///< Dropped: at or before the cursor of their channel.
+  std::uint64_t decode_errors = 0;     ///< Messages that could not be decoded; each is reported.
+  std::uint64_t unknown_messages = 0;  ///< Of a type that this version does not know; ignored.
+  /// Messages and Gaps that receive<T>() or poll() took, neither a T nor with a handler.
+  std::uint64_t unhandled = 0;
+  std::uint64_t connects = 0;          ///< Upgrades that succeeded.
+  std::uint64_t connect_failures = 0;  ///< Tries that failed.
+  std::uint64_t sends = 0;             ///< Messages accepted by send().
+  std::uint64_t sends_dropped = 0;     ///< Of those, reported as not delivered.
+  std::uint64_t ring_full = 0;  ///< Times that the socket was left unread: strategy too slow.
 };
 
 /// Answer of send().
 enum class SendStatus : std::uint8_t {
   ok,              ///< Written, or will be as soon as there is a connection.
   back_pressured,  ///< The send buffer is full; nothing was taken.
-  refused,         ///< Can't be encoded (not finite, not UTF-8) or the channel name is not valid.
-  closed,          ///< The client is closed or failed.
+  /// Can't be encoded (not finite, not UTF-8), larger than the send buffer, or for a channel whose
+  /// name is not valid.
+  refused,
+  closed,  ///< The client is closed or failed.
 };
 
 /// A connection to one server that keeps itself alive.
 ///
 /// Subscriptions are wishes: they are sent on every connect by the client itself. Callbacks run
 /// inside poll() and receive*(), on the thread that calls them, in the order of the messages, and
-/// must be noexcept; close(), subscribe() and send() may be called from them.
+/// must be noexcept (checked when compiled); subscribe(), unsubscribe(), send() and close() may be
+/// called from them, poll() and receive*() may not.
 ///
 /// \thread  poll, receive*, on*: one thread at a time (the strategy's). subscribe, unsubscribe,
 ///          send, close, state, error, metrics: any thread.
@@ -146,18 +150,27 @@ class Client {
 
   /// Hands over what waits, at most `limit`, and returns how many; never blocks.
   ///
-  /// \param handler  void(const Delivery&) noexcept; called for everything, on<T>() handlers are not
+  /// \param handler  void(const Delivery&) noexcept; called for everything, on<T>() handlers are
+  /// not
   template <class Handler>
-    requires std::invocable<Handler&, const Delivery&>
-  std::size_t poll(Handler&& handler, std::size_t limit = kPollBatchMax) {
-    return drain(limit, [](void* context, const Delivery& delivery) {
-      (*static_cast<std::remove_reference_t<Handler>*>(context))(delivery);
-    }, const_cast<void*>(static_cast<const void*>(&handler)));
+  requires std::invocable<Handler&, const Delivery&> std::size_t poll(
+      Handler&& handler, std::size_t limit = kPollBatchMax) {
+    static_assert(std::is_nothrow_invocable_v<Handler&, const Delivery&>,
+                  "poll: the handler must be noexcept; an exception has nowhere to go");
+    return drain(
+        limit,
+        [](void* context, const Delivery& delivery) {
+          (*static_cast<std::remove_reference_t<Handler>*>(context))(delivery);
+        },
+        const_cast<void*>(static_cast<const void*>(&handler)));
   }
   /// As above, to the handlers set by on<T>().
   std::size_t poll(std::size_t limit = kPollBatchMax);
 
   /// Sets the handler for one type: a message, a Gap, a notice, StateEvent, or a described struct.
+  ///
+  /// A described struct's handler comes before that for Event, which gets the others and those of
+  /// its name that do not decode.
   ///
   /// \param handler  void(const T&) or void(const T&, const Delivery&); replaces an earlier one
   template <class T, class Handler>
@@ -206,7 +219,7 @@ class Client {
   /// To the on<T>() handlers; counts it when there is none.
   void dispatch(const Delivery& delivery);
   void set_handler(std::size_t slot, std::string_view event_type,
-                   std::function<void(const Delivery&)> handler);
+                   std::function<bool(const Delivery&)> handler);
   template <class T>
   static std::optional<T> take(const Delivery& delivery);
   template <class T>

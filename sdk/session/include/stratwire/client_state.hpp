@@ -14,7 +14,7 @@ namespace stratwire {
 /// Where a connection stands.
 enum class ClientState : std::uint8_t {
   connecting,   ///< A try is under way.
-  subscribing,  ///< Upgraded; the server has not yet answered every subscription.
+  subscribing,  ///< Upgraded; the server has not yet answered every subscribe().
   live,         ///< Every subscription was answered; messages flow.
   backing_off,  ///< Lost; the next try comes after `retry_in`.
   closing,      ///< close() was called; the close handshake is under way.

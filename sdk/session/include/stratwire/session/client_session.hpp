@@ -143,6 +143,8 @@ class ClientSession {
   void control(const Envelope& envelope, WsMessage&& message, Instant now);
   /// A message came that can't be decoded.
   void undecodable(const Error& error);
+  /// A message came of a type that this version does not know.
+  void unknown_message() noexcept { ++counts_.unknown_messages; }
   /// next_tick() has come; a call before it does no harm.
   void tick(Instant now);
 
@@ -155,6 +157,7 @@ class ClientSession {
 
   // ---- What to do
 
+  [[nodiscard]] bool has_actions() const noexcept { return actions_taken_ != actions_.size(); }
   /// The next thing to do; nothing when there is none.
   [[nodiscard]] std::optional<Action> next_action();
   /// The next Publish to be put on the connection; nullptr when there is none or no connection.
@@ -171,6 +174,8 @@ class ClientSession {
   [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
   [[nodiscard]] const Error& cause() const noexcept { return cause_; }
   [[nodiscard]] bool ended() const noexcept { return phase_ == Phase::ended; }
+  /// Most channels that this connection may have; 0 before the Welcome.
+  [[nodiscard]] std::size_t server_channels_max() const noexcept { return server_channels_max_; }
   [[nodiscard]] const ClientSessionCounts& counts() const noexcept { return counts_; }
   [[nodiscard]] const SendBuffer& sends() const noexcept { return sends_; }
 
@@ -210,6 +215,7 @@ class ClientSession {
   SendBuffer sends_;
   std::uint64_t generation_ = 0;
   std::size_t server_message_bytes_max_ = 0;
+  std::size_t server_channels_max_ = 0;
   std::uint64_t bytes_left_ = 0;
   bool quiet_try_ = false;  // The try is a knock: nobody was told of it.
   Instant due_ = kNever;    // Of the next try, the end of a try, the end of closing.

@@ -1,0 +1,593 @@
+#include "client_loop.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <stratwire/limits.hpp>
+#include <stratwire/telemetry/clock.hpp>
+#include <stratwire/transport/random.hpp>
+
+#include "settings.hpp"
+
+namespace stratwire::client {
+namespace {
+
+// Frames wait here for the kernel; more Publish messages wait in the send buffer, where their age
+// is watched.
+constexpr std::size_t kOutBytesMax = 256 * 1024;
+// A peer that pings without reading must not fill our memory (RFC 6455 5.5.2 lets us leave out all
+// but the latest).
+constexpr std::size_t kOutBytesForPongsMax = 64 * 1024;
+// State events of tries that failed while the strategy took nothing; newer ones replace older ones.
+constexpr std::size_t kHandingMax = 1024;
+
+Instant clock_now() {
+  return std::chrono::steady_clock::now();
+}
+
+std::uint64_t random_seed() {
+  std::array<char, sizeof(std::uint64_t)> bytes{};
+  transport::random_bytes(bytes);
+  std::uint64_t seed = 0;
+  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(&seed));
+  return seed;
+}
+
+// A counter that follows a figure of the session.
+void follow(telemetry::Counter& counter, std::uint64_t figure) noexcept {
+  counter.add(figure - counter.value());
+}
+
+}  // namespace
+
+// ---- Making
+
+Result<std::unique_ptr<ClientLoop>> ClientLoop::open(ClientConfig config) {
+  if (auto valid = validate(config); !valid.ok()) return valid.error();
+  auto url = transport::Url::parse(config.url);
+  if (!url) return translate(url.error());
+  auto poller = transport::Poller::open();
+  if (!poller) return translate(poller.error());
+  auto wakeup = transport::Wakeup::open();
+  if (!wakeup) return translate(wakeup.error());
+  if (poller->add(wakeup->fd(), kWakeupToken, transport::Interest::read) != 0) {
+    return Error{Errc::io_failed, 0, "the system has no room for one more epoll entry"};
+  }
+  return std::unique_ptr<ClientLoop>(
+      new ClientLoop(std::move(config), *std::move(url), *std::move(poller), *std::move(wakeup)));
+}
+
+ClientLoop::ClientLoop(ClientConfig config, transport::Url url, transport::Poller poller,
+                       transport::Wakeup wakeup)
+    : config_(std::move(config)),
+      url_(std::move(url)),
+      poller_(std::move(poller)),
+      wakeup_(std::move(wakeup)),
+      mailbox_(send_buffer_policy(config_.send_buffer)),
+      session_(session_config(config_, url_, random_seed())),
+      decoder_(config_.codec),
+      connection_(config_.message_bytes_max) {}
+
+void ClientLoop::start() {
+  now_ = clock_now();
+  session_.start(now_);
+  perform();
+}
+
+// ---- Turns
+
+bool ClientLoop::turn() {
+  now_ = clock_now();
+  bool busy = mailbox_.has_work() && carry_out_commands(now_);
+  if (now_ >= session_.next_tick()) {
+    session_.tick(now_);
+    busy = true;
+  }
+  perform();
+  if (stage_ == Stage::connecting || stage_ == Stage::upgrading) {
+    busy |= get_on_with_connecting(now_);
+    perform();
+  }
+  if (parting_.socket.is_open()) drain_parting(now_);
+  flush();
+  publish_counts();
+  return busy;
+}
+
+bool ClientLoop::carry_out_commands(Instant now) {
+  mailbox_.take(commands_);
+  std::uint32_t wishes = 0;
+  for (Command& command : commands_) {
+    if (auto* const wish = std::get_if<Wish>(&command)) {
+      session_.subscribe(wish->channels);
+      ++wishes;
+    } else if (auto* const unwish = std::get_if<Unwish>(&command)) {
+      session_.unsubscribe(unwish->channels);
+    } else {
+      session_.send(std::get<session::Outgoing>(std::move(command)));
+    }
+  }
+  if (mailbox_.close_requested()) session_.close(now);
+  perform();
+  if (wishes != 0) mailbox_.wishes_done(wishes);
+  if (!commands_.empty()) reported_messages_ = ~std::size_t{0};  // Report whatever it is now.
+  return true;
+}
+
+void ClientLoop::excuse_silence() {
+  session_.heard(clock_now());
+}
+
+void ClientLoop::perform() {
+  while (auto action = session_.next_action()) {
+    if (std::get_if<session::action::Connect>(&*action) != nullptr) {
+      perform_connect();
+    } else if (const auto* write = std::get_if<session::action::Write>(&*action)) {
+      perform(*write);
+    } else if (std::get_if<session::action::WritePing>(&*action) != nullptr) {
+      connection_.put(transport::Opcode::ping, {});
+    } else if (const auto* close = std::get_if<session::action::Close>(&*action)) {
+      perform_close(close->code);
+    } else if (std::get_if<session::action::Drop>(&*action) != nullptr) {
+      drop();
+    } else if (auto* const gap = std::get_if<session::action::HandGap>(&*action)) {
+      if (!abandoned_) handing_.emplace_back(std::move(*gap));
+    } else if (auto* const notice = std::get_if<session::action::HandNotice>(&*action)) {
+      remember(notice->notice);
+      if (!abandoned_) handing_.emplace_back(std::move(*notice));
+    }
+  }
+}
+
+void ClientLoop::perform(const session::action::Write& write) {
+  encoded_.clear();
+  const Message message{{}, write.message};
+  // The session makes messages that every codec can encode.
+  if (!encode(config_.codec, message, encoded_).ok()) return;
+  connection_.put(opcode_of(config_.codec), encoded_);
+}
+
+void ClientLoop::perform_connect() {
+  drop();
+  connector_.start(url_);
+  stage_ = Stage::connecting;
+  // release: pairs with the acquire in notify(); the connector is there to be interrupted.
+  connecting_.store(true, std::memory_order_release);
+}
+
+void ClientLoop::perform_close(std::uint16_t code) {
+  flush_sends();
+  connection_.put_close(transport::CloseCode{code}, {});
+}
+
+// State and error for any thread; and what is handed over late is kept short.
+void ClientLoop::remember(const Notice& notice) {
+  const auto* const event = std::get_if<StateEvent>(&notice);
+  if (event == nullptr) return;
+  {
+    const std::lock_guard hold(error_mutex_);
+    error_ = event->cause;
+  }
+  // release: pairs with the acquire in state(); error() says why.
+  state_.store(event->state, std::memory_order_release);
+  const std::size_t waiting = handing_.size() - handed_;
+  if (event->state != ClientState::connecting || waiting < kHandingMax) return;
+  const auto is_state = [](const Hand& hand, ClientState state) {
+    const auto* const other = std::get_if<session::action::HandNotice>(&hand);
+    const auto* const change = other ? std::get_if<StateEvent>(&other->notice) : nullptr;
+    return change != nullptr && change->state == state;
+  };
+  // connecting, backing_off, connecting ...: the newest pair says all.
+  if (is_state(handing_[handing_.size() - 1], ClientState::backing_off) &&
+      is_state(handing_[handing_.size() - 2], ClientState::connecting)) {
+    handing_.resize(handing_.size() - 2);
+  }
+}
+
+void ClientLoop::flush_sends() {
+  while (connection_.waiting() < kOutBytesMax) {
+    const session::Outgoing* const next = session_.next_send();
+    if (next == nullptr) break;
+    const std::uint64_t begins_at = connection_.bytes_put();
+    connection_.put(opcode_of(config_.codec), next->payload);
+    session_.send_written(begins_at);
+  }
+}
+
+void ClientLoop::flush() {
+  if (stage_ == Stage::open) {
+    flush_sends();
+    if (connection_.waiting() != 0) {
+      connection_.write();
+      session_.left(connection_.bytes_left());
+    }
+  }
+  const auto& sends = session_.sends();
+  if (sends.size() == reported_messages_ && sends.bytes() == reported_bytes_) return;
+  reported_messages_ = sends.size();
+  reported_bytes_ = sends.bytes();
+  mailbox_.report(reported_messages_, reported_bytes_);
+}
+
+void ClientLoop::drop() {
+  connector_.cancel();
+  // release: as in perform_connect().
+  connecting_.store(false, std::memory_order_release);
+  if (in_poller_) {
+    const int fd = stage_ == Stage::upgrading ? upgrading_.fd() : connection_.fd();
+    if (fd >= 0) poller_.remove(fd);
+    in_poller_ = false;
+  }
+  handshake_.reset();
+  upgrading_.close();
+  static_cast<void>(connection_.release());
+  stage_ = Stage::none;
+}
+
+void ClientLoop::abandon() {
+  abandoned_ = true;
+  handing_.clear();
+  handed_ = 0;
+  message_held_ = false;
+}
+
+// ---- Connecting
+
+bool ClientLoop::get_on_with_connecting(Instant now) {
+  if (stage_ == Stage::upgrading) return get_on_with_upgrade(now);
+  switch (connector_.poll()) {
+    case transport::Connector::Status::idle:
+    case transport::Connector::Status::pending:
+      return false;
+    case transport::Connector::Status::failed:
+      try_failed(now, connector_.error(), session::Loss::ordinary);
+      return true;
+    case transport::Connector::Status::connected:
+      break;
+  }
+  upgrading_ = connector_.take_socket();
+  // release: as in perform_connect().
+  connecting_.store(false, std::memory_order_release);
+  const std::string_view offered[] = {subprotocol_of(config_.codec)};
+  handshake_.emplace(url_, offered);
+  request_left_ = handshake_->request().size();
+  stage_ = Stage::upgrading;
+  get_on_with_upgrade(now);
+  return true;
+}
+
+bool ClientLoop::get_on_with_upgrade(Instant now) {
+  if (request_left_ != 0) {
+    const std::string_view request = handshake_->request();
+    const std::string_view rest = request.substr(request.size() - request_left_);
+    const transport::IoResult sent = upgrading_.write_some(std::span<const char>(rest));
+    if (sent.status == transport::IoStatus::ok) request_left_ -= sent.bytes;
+    if (request_left_ != 0 && sent.status == transport::IoStatus::would_block) return false;
+  }
+  std::array<char, transport::kHandshakeBytesMax> head;
+  const transport::IoResult got = upgrading_.read_some(head);
+  switch (got.status) {
+    case transport::IoStatus::would_block:
+      return false;
+    case transport::IoStatus::ok: {
+      std::span<const char> input(head.data(), got.bytes);
+      const auto step = handshake_->feed(input);
+      upgrade_step(step, input, now);
+      return true;
+    }
+    case transport::IoStatus::closed:
+    case transport::IoStatus::failed:
+      upgrade_step(handshake_->end_of_stream(), {}, now);
+      return true;
+  }
+  return false;
+}
+
+void ClientLoop::upgrade_step(transport::ClientHandshake::Step step, std::span<const char> rest,
+                              Instant now) {
+  using Step = transport::ClientHandshake::Step;
+  if (step == Step::need_more) return;
+  if (step == Step::failed) {
+    const bool never = handshake_->error().code == transport::Errc::subprotocol_refused;
+    const session::Loss loss =
+        never ? session::Loss::fatal : session::loss_of_http(handshake_->http_status());
+    try_failed(now, transport::Error{handshake_->error()}, loss);
+    return;
+  }
+  if (in_poller_) poller_.remove(upgrading_.fd());
+  in_poller_ = false;
+  connection_.open(std::move(upgrading_), rest);
+  received_at_ = telemetry::wall_ns();
+  handshake_.reset();
+  stage_ = Stage::open;
+  session_.opened(now);
+}
+
+void ClientLoop::try_failed(Instant now, const transport::Error& error, session::Loss loss) {
+  const Error cause = translate(error);
+  const bool refused = error.code == transport::Errc::connect_failed;
+  drop();
+  session_.try_failed(now, cause, refused ? session::Loss::refused : loss);
+}
+
+// ---- Reading
+
+const Delivery* ClientLoop::next() {
+  for (;;) {
+    if (message_held_) [[unlikely]] {
+      message_held_ = false;
+      if (const auto* price = std::get_if<PriceUpdate>(&message_.body)) {
+        delivery_.body = *price;
+      } else if (const auto* account = std::get_if<AccountUpdate>(&message_.body)) {
+        delivery_.body = *account;
+      } else {
+        delivery_.body = std::get<Event>(message_.body);
+      }
+      delivery_.envelope.seq = message_.envelope.seq;
+      delivery_.epoch = place_.epoch;
+      return &delivery_;
+    }
+    if (session_.has_actions()) [[unlikely]]
+      perform();
+    if (handed_ != handing_.size()) [[unlikely]]
+      return hand();
+    if (stage_ != Stage::open) return nullptr;
+    switch (take_event()) {
+      case Taken::delivery:
+        return &delivery_;
+      case Taken::something:
+        break;
+      case Taken::nothing:
+        return nullptr;
+    }
+  }
+}
+
+const Delivery* ClientLoop::hand() {
+  Hand hand = std::move(handing_[handed_++]);
+  if (handed_ == handing_.size()) {
+    handing_.clear();
+    handed_ = 0;
+  }
+  delivery_ = Delivery{};
+  delivery_.received_at = received_at_;
+  if (const auto* gap = std::get_if<session::action::HandGap>(&hand)) {
+    delivery_.envelope.channel = gap->channel;
+    delivery_.epoch = gap->gap.epoch;
+    delivery_.body = gap->gap;
+  } else {
+    notice_ = std::move(std::get<session::action::HandNotice>(hand).notice);
+    delivery_.body = &notice_;
+  }
+  return &delivery_;
+}
+
+ClientLoop::Taken ClientLoop::take_event() {
+  using Kind = transport::Incoming::Kind;
+  const transport::Incoming event = connection_.next();
+  switch (event.kind) {
+    case Kind::message:
+      return take_message(event.payload);
+    case Kind::need_more:
+      return Taken::nothing;
+    case Kind::ping:
+      if (connection_.waiting() < kOutBytesForPongsMax) {
+        connection_.put(transport::Opcode::pong, event.payload);
+      }
+      return Taken::something;
+    case Kind::pong:
+      return Taken::something;
+    case Kind::close:
+      on_close_frame(event);
+      return Taken::something;
+    case Kind::violation:
+      on_violation(event);
+      return Taken::something;
+  }
+  return Taken::nothing;
+}
+
+ClientLoop::Taken ClientLoop::take_message(std::string_view payload) {
+  if (const auto decoded = decoder_.decode(payload, message_); !decoded.ok()) [[unlikely]] {
+    decode_failed(decoded.error());
+    return Taken::something;
+  }
+  if (const auto* price = std::get_if<PriceUpdate>(&message_.body)) return take_data(*price);
+  if (const auto* event = std::get_if<Event>(&message_.body)) return take_data(*event);
+  if (const auto* account = std::get_if<AccountUpdate>(&message_.body)) return take_data(*account);
+  session_.control(message_.envelope, std::move(message_.body), now_);
+  if (session_.server_channels_max() != 0) {
+    mailbox_.set_channels_max(session_.server_channels_max());
+  }
+  return Taken::something;
+}
+
+template <class T>
+ClientLoop::Taken ClientLoop::take_data(const T& body) {
+  using Verdict = session::ClientSession::Verdict;
+  const Verdict verdict = session_.data(message_.envelope, place_);
+  if (verdict == Verdict::drop) [[unlikely]]
+    return Taken::something;
+  if (abandoned_) [[unlikely]]
+    return Taken::something;
+  ++messages_;
+  delivery_.envelope.channel = place_.channel;
+  delivery_.received_at = received_at_;
+  if (verdict == Verdict::deliver) [[likely]] {
+    delivery_.envelope.seq = message_.envelope.seq;
+    delivery_.epoch = place_.epoch;
+    delivery_.body = body;
+  } else {
+    delivery_.envelope.seq = 0;
+    delivery_.epoch = session_.gap().epoch;
+    delivery_.body = session_.gap();
+    message_held_ = true;
+  }
+  return Taken::delivery;
+}
+
+void ClientLoop::decode_failed(const Error& error) {
+  if (error.code == Errc::unknown_message_type) {
+    session_.unknown_message();
+    return;
+  }
+  counters_.decode_errors.add();
+  session_.undecodable(error);
+}
+
+void ClientLoop::on_close_frame(const transport::Incoming& close) {
+  const auto code = static_cast<std::uint16_t>(close.code);
+  Error cause{code >= 4000 && code < 4100 ? Errc::protocol_violation : Errc::connection_lost};
+  cause.context = "the server closed the connection with " + std::to_string(code);
+  if (!close.payload.empty()) cause.context.append(": ").append(close.payload);
+  part(close.code == transport::CloseCode::no_status ? 1000 : code, {});
+  lost(std::move(cause), code);
+}
+
+void ClientLoop::on_violation(const transport::Incoming& violation) {
+  const auto code = static_cast<std::uint16_t>(violation.code);
+  Error cause{Errc::protocol_violation, 0,
+              "the server broke the WebSocket protocol (" + std::to_string(code) +
+                  "): " + std::string{violation.payload}};
+  part(code, violation.payload);
+  lost(std::move(cause), 0);
+}
+
+// Says goodbye and lets the socket be drained beside what comes next.
+void ClientLoop::part(std::uint16_t code, std::string_view reason) {
+  connection_.put_close(transport::CloseCode{code}, reason);
+  connection_.write();
+  session_.left(connection_.bytes_left());
+  if (in_poller_) poller_.remove(connection_.fd());
+  in_poller_ = false;
+  parting_.socket = connection_.release();
+  parting_.socket.shutdown();
+  parting_.until = now_ + limits::kCloseTimeout;
+}
+
+void ClientLoop::drain_parting(Instant now) {
+  std::array<char, 4096> scrap;
+  for (int i = 0; i < 16; ++i) {
+    const transport::IoResult got = parting_.socket.read_some(scrap);
+    if (got.status == transport::IoStatus::ok) continue;
+    if (got.status == transport::IoStatus::would_block && now < parting_.until) return;
+    parting_.socket.close();
+    return;
+  }
+}
+
+void ClientLoop::lost(Error cause, std::uint16_t close_code) {
+  drop();
+  session_.lost(now_, {std::move(cause), close_code});
+}
+
+bool ClientLoop::read() {
+  if (stage_ != Stage::open) return false;
+  switch (connection_.read()) {
+    case Connection::Read::some:
+      received_at_ = telemetry::wall_ns();
+      now_ = clock_now();
+      session_.heard(now_);
+      return true;
+    case Connection::Read::nothing:
+      return false;
+    case Connection::Read::ended:
+      break;
+  }
+  lost(end_of_connection(url_, connection_.error()), 0);
+  perform();
+  return true;
+}
+
+// ---- Waiting
+
+void ClientLoop::listen_for(transport::Interest interest) {
+  const int fd = stage_ == Stage::upgrading ? upgrading_.fd() : connection_.fd();
+  if (interest == transport::Interest::none || fd < 0) {
+    // Removed, because errors and hang-ups would be told all the time otherwise.
+    if (in_poller_ && fd >= 0) poller_.remove(fd);
+    in_poller_ = false;
+    return;
+  }
+  if (in_poller_ && listening_ == interest) return;
+  const int failed = in_poller_ ? poller_.modify(fd, kSocketToken, interest)
+                                : poller_.add(fd, kSocketToken, interest);
+  in_poller_ = failed == 0;
+  listening_ = interest;
+}
+
+void ClientLoop::sleep(Instant until, Listen listen) {
+  Instant end = std::min(until, session_.next_tick());
+  if (parting_.socket.is_open()) {
+    // It is looked at now and then only: what it holds interests nobody.
+    end = std::min(end, now_ + std::chrono::milliseconds{100});
+  }
+  const Duration left = end == session::kNever ? transport::Poller::kNoTimeout
+                                               : std::max(end - clock_now(), Duration{0});
+  if (stage_ == Stage::connecting) {
+    connector_.wait(end == session::kNever ? Duration{std::chrono::hours{1}} : left);
+    return;
+  }
+  const bool writing = stage_ == Stage::upgrading ? request_left_ != 0 : connection_.waiting() != 0;
+  if (stage_ == Stage::none || (stage_ == Stage::open && listen == Listen::no)) {
+    listen_for(transport::Interest::none);
+  } else {
+    listen_for(writing ? transport::Interest::read_write : transport::Interest::read);
+  }
+  std::array<transport::Ready, 4> ready{};
+  const std::size_t count = poller_.wait(ready, left);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (ready[i].token == kWakeupToken) wakeup_.drain();
+  }
+}
+
+// ---- Any thread
+
+void ClientLoop::notify() noexcept {
+  wakeup_.notify();
+  // acquire: pairs with the release in perform_connect(). The fence in notify() above orders it
+  // behind the command, as prepare_sleep()'s orders the look for commands behind the store.
+  if (connecting_.load(std::memory_order_acquire)) connector_.interrupt();
+}
+
+ClientState ClientLoop::state() const noexcept {
+  // acquire: pairs with the release in remember().
+  const ClientState state = state_.load(std::memory_order_acquire);
+  return state == ClientState::live && mailbox_.wishes_pending() ? ClientState::subscribing : state;
+}
+
+Error ClientLoop::error() const {
+  const std::lock_guard hold(error_mutex_);
+  return error_;
+}
+
+void ClientLoop::publish_counts() {
+  const session::ClientSessionCounts& counts = session_.counts();
+  follow(counters_.messages, messages_);
+  follow(counters_.bytes, connection_.bytes_read());
+  follow(counters_.gaps, counts.gaps);
+  follow(counters_.missed, counts.missed);
+  follow(counters_.duplicates, counts.duplicates);
+  follow(counters_.unknown_messages, counts.unknown_messages);
+  follow(counters_.connects, counts.connects);
+  follow(counters_.connect_failures, counts.connect_failures);
+  follow(counters_.sends_dropped, counts.sends_dropped);
+}
+
+ClientMetrics ClientLoop::metrics() const noexcept {
+  ClientMetrics metrics;
+  metrics.messages = counters_.messages.value();
+  metrics.bytes = counters_.bytes.value();
+  metrics.gaps = counters_.gaps.value();
+  metrics.missed = counters_.missed.value();
+  metrics.duplicates = counters_.duplicates.value();
+  metrics.decode_errors = counters_.decode_errors.value();
+  metrics.unknown_messages = counters_.unknown_messages.value();
+  metrics.connects = counters_.connects.value();
+  metrics.connect_failures = counters_.connect_failures.value();
+  metrics.sends = counters_.sends.value();
+  metrics.sends_dropped = counters_.sends_dropped.value();
+  return metrics;
+}
+
+}  // namespace stratwire::client

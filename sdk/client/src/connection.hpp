@@ -1,0 +1,79 @@
+/// One upgraded connection: bytes in, frames out, nothing decided.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <stratwire/transport/frame.hpp>
+#include <stratwire/transport/random.hpp>
+#include <stratwire/transport/socket.hpp>
+
+namespace stratwire::client {
+
+/// A socket with its parser and its two buffers. The buffers stay when the connection goes.
+///
+/// \thread one thread at a time
+class Connection {
+ public:
+  enum class Read : std::uint8_t { some, nothing, ended };
+
+  /// One recv() asks for this much at least: 800 messages of 159 bytes in one system call.
+  static constexpr std::size_t kReadBytesMin = 128 * 1024;
+
+  explicit Connection(std::size_t message_bytes_max);
+
+  /// \param behind_head  frames that came together with the upgrade's response
+  void open(transport::Socket socket, std::span<const char> behind_head);
+  [[nodiscard]] bool is_open() const noexcept { return socket_.is_open(); }
+  [[nodiscard]] int fd() const noexcept { return socket_.fd(); }
+  /// The socket, for whoever says goodbye to the peer; the connection is closed.
+  [[nodiscard]] transport::Socket release() noexcept;
+
+  // ---- Reading
+
+  /// One recv(). What next() handed out before is gone.
+  [[nodiscard]] Read read();
+  /// The next event in what was read.
+  [[nodiscard]] transport::Incoming next() noexcept { return parser_.next(unread_); }
+  /// errno of the read or write that failed; 0 for an orderly end.
+  [[nodiscard]] int error() const noexcept { return error_; }
+  [[nodiscard]] std::uint64_t bytes_read() const noexcept { return bytes_read_; }
+
+  // ---- Writing
+
+  /// Appends one masked frame to what write() sends; nothing follows a close frame.
+  void put(transport::Opcode opcode, std::string_view payload);
+  void put_close(transport::CloseCode code, std::string_view reason);
+  /// One send() of everything that was put, as far as the kernel takes it.
+  void write();
+  /// Bytes put on this connection so far.
+  [[nodiscard]] std::uint64_t bytes_put() const noexcept { return bytes_put_; }
+  /// Of these, taken by the kernel.
+  [[nodiscard]] std::uint64_t bytes_left() const noexcept { return bytes_put_ - waiting(); }
+  [[nodiscard]] std::size_t waiting() const noexcept { return out_.size() - out_begin_; }
+
+ private:
+  void make_room();
+
+  std::size_t message_bytes_max_;
+  transport::Socket socket_{};
+  transport::FrameParser parser_;
+  transport::MaskKeys keys_{};
+  // in_[0 .. capacity): read bytes that the parser has not taken lie in unread_.
+  std::size_t in_bytes_;
+  std::unique_ptr<char[]> in_;
+  std::span<char> unread_{};
+  std::string out_{};
+  std::size_t out_begin_ = 0;
+  std::uint64_t bytes_put_ = 0;
+  std::uint64_t bytes_read_ = 0;
+  int error_ = 0;
+  bool write_broken_ = false;
+  bool close_put_ = false;
+};
+
+}  // namespace stratwire::client
