@@ -31,6 +31,12 @@ bool is_out_of_descriptors(int error) noexcept {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+// Non-blocking, and not for programs that the user's process starts.
+void make_private(Acceptor& acceptor, error_code& error) {
+  ::fcntl(acceptor.native_handle(), F_SETFD, FD_CLOEXEC);
+  acceptor.non_blocking(true, error);
+}
+
 int open_spare() noexcept {
   return ::open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
@@ -177,7 +183,7 @@ Outcome<Listener> Listener::open(std::string_view host, std::uint16_t port) {
   }
   if (!error) state->acceptor.bind(Stream::endpoint(wanted), error);
   if (!error) state->acceptor.listen(kBacklog, error);
-  if (!error) state->acceptor.non_blocking(true, error);
+  if (!error) make_private(state->acceptor, error);
   if (error) return listen_error(host_port(wanted.address().to_string(), port), error);
 
   sockaddr_storage local{};
@@ -208,7 +214,7 @@ Outcome<Listener> Listener::open_unix(std::string_view path_text) {
   if (!error) state->path = path;
   if (!error) state->file = file_at(path);
   if (!error) state->acceptor.listen(kBacklog, error);
-  if (!error) state->acceptor.non_blocking(true, error);
+  if (!error) make_private(state->acceptor, error);
   state->address = address;
   Listener listener(std::move(state));
   if (error) return listen_error(address, error);

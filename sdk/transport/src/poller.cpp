@@ -29,6 +29,20 @@ epoll_event event_for(std::uint64_t token, Interest interest) noexcept {
   return event;
 }
 
+int wait_for_events(int fd, epoll_event* events, int room,
+                    std::chrono::nanoseconds timeout) noexcept {
+  if (timeout.count() <= 0) return ::epoll_wait(fd, events, room, timeout.count() < 0 ? -1 : 0);
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+  const timespec limit{static_cast<std::time_t>(seconds.count()),
+                       static_cast<long>((timeout - seconds).count())};
+  const int count = ::epoll_pwait2(fd, events, room, &limit, nullptr);
+  if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+  // Kernels before 5.11 and some sandboxes do not have it: up to the next millisecond then.
+  const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+  return ::epoll_wait(fd, events, room,
+                      static_cast<int>(std::min<std::int64_t>(rounded, 1'000'000'000)));
+}
+
 }  // namespace
 
 Outcome<Poller> Poller::open() {
@@ -60,15 +74,7 @@ std::size_t Poller::wait(std::span<Ready> out, std::chrono::nanoseconds timeout)
   std::array<epoll_event, kReadyMax> events;
   const int room = static_cast<int>(std::min(out.size(), kReadyMax));
   if (room == 0) return 0;
-  int count;
-  if (timeout.count() <= 0) {
-    count = ::epoll_wait(fd_, events.data(), room, timeout.count() < 0 ? -1 : 0);
-  } else {
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
-    const timespec limit{static_cast<std::time_t>(seconds.count()),
-                         static_cast<long>((timeout - seconds).count())};
-    count = ::epoll_pwait2(fd_, events.data(), room, &limit, nullptr);
-  }
+  const int count = wait_for_events(fd_, events.data(), room, timeout);
   if (count <= 0) return 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     const unsigned told = events[i].events;

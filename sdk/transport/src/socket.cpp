@@ -34,6 +34,8 @@ Socket::Socket(int fd, std::unique_ptr<StreamLayer> layer) noexcept
   if (fd_ < 0) return;
   const int flags = ::fcntl(fd_, F_GETFL, 0);
   if (flags >= 0 && (flags & O_NONBLOCK) == 0) ::fcntl(fd_, F_SETFL, flags | O_NONBLOCK);
+  // Not for programs that the user's process starts.
+  ::fcntl(fd_, F_SETFD, FD_CLOEXEC);
   // Fails on a socket file, which has no such delay.
   const int on = 1;
   ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));

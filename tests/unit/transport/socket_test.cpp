@@ -17,7 +17,8 @@ namespace {
 std::pair<Socket, Socket> tcp_pair() {
   auto listener = Listener::open("127.0.0.1", 0);
   EXPECT_TRUE(listener.ok()) << listener.error().text;
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  EXPECT_NE(::fcntl(listener->fd(), F_GETFD) & FD_CLOEXEC, 0);
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(listener->local_port());
@@ -42,6 +43,7 @@ TEST(Socket, TakesOverADescriptorAndSetsItUp) {
   auto [near, far] = tcp_pair();
   for (const Socket* one : {&near, &far}) {
     EXPECT_NE(::fcntl(one->fd(), F_GETFL) & O_NONBLOCK, 0);
+    EXPECT_NE(::fcntl(one->fd(), F_GETFD) & FD_CLOEXEC, 0);
     int on = 0;
     socklen_t bytes = sizeof(on);
     EXPECT_EQ(::getsockopt(one->fd(), IPPROTO_TCP, TCP_NODELAY, &on, &bytes), 0);

@@ -52,7 +52,7 @@ class StreamLayer {
 class Socket {
  public:
   Socket() noexcept = default;
-  /// Takes over a connected descriptor and makes it non-blocking.
+  /// Takes over a connected descriptor; makes it non-blocking and close-on-exec.
   explicit Socket(int fd, std::unique_ptr<StreamLayer> layer = nullptr) noexcept;
   ~Socket() { close(); }
   Socket(Socket&& other) noexcept
