@@ -3,6 +3,7 @@
 /// Takes everything from the public client: one Row for each channel, redrawn in place a few times
 /// a second on a terminal, a line each second elsewhere.
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <cinttypes>
@@ -72,9 +73,9 @@ extern "C" void on_interrupt(int) {
 
 std::string as_duration(std::uint64_t ns) {
   const auto value = static_cast<double>(ns);
-  if (value < 1e6) return text("%.1f us", value / 1e3);
-  if (value < 1e9) return text("%.1f ms", value / 1e6);
-  return text("%.1f s", value / 1e9);
+  if (value < 1e6) return text("%.1fus", value / 1e3);
+  if (value < 1e9) return text("%.1fms", value / 1e6);
+  return text("%.1fs", value / 1e9);
 }
 
 // ---- What is known
@@ -123,35 +124,45 @@ class Board {
   /// From now on rates are those of the whole run.
   void end_after(double seconds) noexcept { whole_run_seconds_ = seconds; }
 
-  /// One line of totals.
-  std::string totals(const stratwire::ClientMetrics& metrics) {
+  /// Two lines of totals: what came, and what did not.
+  std::array<std::string, 2> totals(const stratwire::ClientMetrics& metrics) {
     const auto latency = latency_.snapshot();
-    auto line = text(
-        "%" PRIu64 " messages  %.0f/s  %zu instruments  %" PRIu64 " gaps (%" PRIu64
-        " missed)  %" PRIu64 " decode errors  %" PRIu64 " reconnects  latency p50 %s p99 %s",
-        messages_, per_second(messages_, rate_, telemetry::monotonic_ns()), rows_.size(), gaps_,
-        missed_, metrics.decode_errors, metrics.connects == 0 ? 0 : metrics.connects - 1,
-        as_duration(latency.percentile(50)).c_str(), as_duration(latency.percentile(99)).c_str());
+    auto came = text("%" PRIu64 " messages  %.0f/s  %zu instruments  p50 %s  p99 %s", messages_,
+                     per_second(messages_, rate_, telemetry::monotonic_ns()), rows_.size(),
+                     as_duration(latency.percentile(50)).c_str(),
+                     as_duration(latency.percentile(99)).c_str());
     if (latency.negative() != 0) {
-      line += text("  (clocks differ: %" PRIu64 " not counted)", latency.negative());
+      came += text("  (clocks differ: %" PRIu64 " latencies not counted)", latency.negative());
     }
-    return line;
+    return {came, text("%" PRIu64 " gaps  %" PRIu64 " missed  %" PRIu64 " decode errors  %" PRIu64
+                       " reconnects",
+                       gaps_, missed_, metrics.decode_errors,
+                       metrics.connects == 0 ? 0 : metrics.connects - 1)};
   }
 
-  /// A heading and the busiest instruments, at most `limit` lines.
-  std::vector<std::string> table(std::size_t limit) {
+  struct Size {
+    std::size_t lines = 0;
+    std::size_t columns = 0;
+  };
+
+  /// A heading and the busiest instruments.
+  std::vector<std::string> table(Size most) {
     std::vector<std::pair<const std::string*, Row*>> busiest;
     for (auto& [name, row] : rows_) busiest.emplace_back(&name, row.get());
     std::stable_sort(busiest.begin(), busiest.end(), [](const auto& a, const auto& b) {
       return a.second->messages > b.second->messages;
     });
-    std::vector<std::string> lines{text("%-32s %14s %10s %8s %10s %6s %10s %10s", "instrument",
-                                        "price", "messages", "msg/s", "seq", "gaps", "p50", "p99")};
+    // The figures need 59 columns, the names get the rest.
+    const auto name_columns = std::clamp<std::size_t>(most.columns, 71, 91) - 59;
+    const auto limit = most.lines;
+    std::vector<std::string> lines{text("%-*s %11s %8s %6s %8s %5s %7s %7s",
+                                        static_cast<int>(name_columns), "instrument", "price",
+                                        "messages", "msg/s", "seq", "gaps", "p50", "p99")};
     const bool all = busiest.size() + 1 <= limit;
     const auto shown = all ? busiest.size() : limit > 2 ? limit - 2 : 0;
     const auto now = telemetry::monotonic_ns();
     for (std::size_t i = 0; i < shown; ++i)
-      lines.push_back(line(*busiest[i].first, *busiest[i].second, now));
+      lines.push_back(line(*busiest[i].first, name_columns, *busiest[i].second, now));
     if (!all) lines.push_back(text("... and %zu more", busiest.size() - shown));
     return lines;
   }
@@ -168,13 +179,16 @@ class Board {
                                   : rate.update(messages, now);
   }
 
-  std::string line(const std::string& name, Row& row, std::int64_t now) const {
+  std::string line(std::string name, std::size_t columns, Row& row, std::int64_t now) const {
     constexpr std::string_view kPrefix = "prices:";
+    if (name.starts_with(kPrefix)) name.erase(0, kPrefix.size());
+    // The end of a long name tells more than its start: the venue is the same for many.
+    if (name.size() > columns) name = '~' + name.substr(name.size() - columns + 1);
     const auto latency = row.latency.snapshot();
-    const auto shown = name.substr(name.starts_with(kPrefix) ? kPrefix.size() : 0);
-    return text("%-32.32s %14.8g %10" PRIu64 " %8.0f %10" PRIu64 " %6" PRIu64 " %10s %10s",
-                shown.c_str(), row.price, row.messages, per_second(row.messages, row.rate, now),
-                row.seq, row.gaps, as_duration(latency.percentile(50)).c_str(),
+    return text("%-*s %11.7g %8" PRIu64 " %6.0f %8" PRIu64 " %5" PRIu64 " %7s %7s",
+                static_cast<int>(columns), name.c_str(), row.price, row.messages,
+                per_second(row.messages, row.rate, now), row.seq, row.gaps,
+                as_duration(latency.percentile(50)).c_str(),
                 as_duration(latency.percentile(99)).c_str());
   }
 
@@ -299,36 +313,37 @@ class LiveTable {
       if (in_place) {
         draw();
       } else {
-        std::printf("%6.1f s  %s  %s\n", elapsed(), std::string{to_string(state_)}.c_str(),
-                    board_.totals(client_.metrics()).c_str());
+        const auto [came, lost] = board_.totals(client_.metrics());
+        std::printf("%6.1f s  %s  %s  %s\n", elapsed(), std::string{to_string(state_)}.c_str(),
+                    came.c_str(), lost.c_str());
         std::fflush(stdout);
       }
     }
   }
 
   void draw() {
+    auto [came, lost] = board_.totals(client_.metrics());
     std::vector<std::string> lines{
         text("stratwire  %s  %s  %s  %.0f s", std::string{to_string(state_)}.c_str(),
              options_.url.c_str(), options_.codec == stratwire::Codec::json ? "json" : "msgpack",
              elapsed()),
-        board_.totals(client_.metrics()), problem_};
-    const auto rows = Screen::size().rows;
-    for (auto& line : board_.table(rows > lines.size() ? rows - lines.size() : 1)) {
-      lines.push_back(std::move(line));
-    }
+        std::move(came), std::move(lost), problem_};
+    const auto fits = Screen::size();
+    const auto left = fits.rows > lines.size() ? fits.rows - lines.size() : 1;
+    for (auto& line : board_.table({left, fits.columns})) lines.push_back(std::move(line));
     Screen::draw(lines);
   }
 
   int finish() {
-    constexpr std::size_t kLinesMax = 22;
+    constexpr Board::Size kMost{.lines = 22, .columns = 80};
     const auto seconds = elapsed();
     board_.end_after(seconds);
-    for (const auto& line : board_.table(kLinesMax)) std::printf("%s\n", line.c_str());
+    for (const auto& line : board_.table(kMost)) std::printf("%s\n", line.c_str());
     const auto metrics = client_.metrics();
-    std::printf("%s\n", board_.totals(metrics).c_str());
-    if (!problem_.empty()) std::printf("%s\n", problem_.c_str());
+    for (const auto& line : board_.totals(metrics)) std::printf("%s\n", line.c_str());
     const bool clean = board_.messages() != 0 && board_.gaps() == 0 && metrics.decode_errors == 0 &&
                        metrics.duplicates == 0 && !refused_;
+    if (!clean && !problem_.empty()) std::printf("%s\n", problem_.c_str());
     std::printf("%s after %.1f s\n",
                 clean                    ? "nothing was lost"
                 : board_.messages() == 0 ? "no message came"

@@ -11,6 +11,7 @@
 #include <variant>
 
 #include <stratwire/client.hpp>
+#include <stratwire/session/channel_name.hpp>
 
 #include "publishable.hpp"
 
@@ -112,8 +113,8 @@ void Publishing::send(const Publishable& message) {
         return;
       case SendStatus::refused:
         return bad_line(line_,
-                        "can't be sent; a number is not finite, a text is not UTF-8, the "
-                        "line is too long, or the channel's name is not valid");
+                        "can't be sent: a number is not finite, a text is not UTF-8, or it is "
+                        "longer than the server takes");
       case SendStatus::closed:
         over_ = kExitNotConnected;
         return;
@@ -199,6 +200,11 @@ int Publishing::run() {
 }  // namespace
 
 int run_pub(const PubOptions& options) {
+  const auto name = session::parse_channel_name(options.channel, session::Wildcards::refused);
+  if (!name.ok()) {
+    say(name.error().message());
+    return kExitUsage;
+  }
   auto client = Client::open(client_config(options.connection, "stratwire pub"));
   if (!client.ok()) {
     say(client.error().message());

@@ -131,7 +131,7 @@ class Recordings(unittest.TestCase):
             18: ("1,,b,trade,1,1,0", ["column 2 (venue)", "empty"]),
             20: ("1,a,b,trade,1,1,now", ["column 7 (exchange_time_ns)", "'now'"]),
             22: ("1,a,b,trade,1,1e300,0", ["column 6 (size)", "1e300"]),
-            24: ("1,a," + "x" * 5000 + ",trade,1,1,0", ["5017 bytes"]),
+            24: ("1,a," + "x" * 5000 + ",trade,1,1,0", ["5016 bytes"]),
         }
         for line, (row, _) in bad.items():
             rows.insert(line - 2, row)

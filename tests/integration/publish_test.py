@@ -6,7 +6,7 @@ import unittest
 
 from programs import Program, Server, run
 
-LOST, REFUSED = 1, 4
+LOST, USAGE, REFUSED = 1, 2, 4
 PRICE = ('{"type":"PriceUpdate","input_mint":"USDC","output_mint":"SOL","price":142.25,'
          '"volume":18446744073709551615,"timestamp":-5}')
 ACCOUNT = '{"type":"AccountUpdate","pubkey":"9xQ","lamports":18446744073709551615,"slot":1,"timestamp":2}'
@@ -103,7 +103,7 @@ class Publish(unittest.TestCase):
     def test_a_channel_that_is_none(self):
         for name in ("a b", "x" * 200, "prices:*"):
             program = run("stratwire", "pub", self.server.url, name, input="1\n")
-            self.assertIn(program.code, (2, REFUSED), program.transcript())
+            self.assertEqual(program.code, USAGE, program.transcript())
             self.assertIn("invalid_channel_name", "\n".join(program.err))
 
 

@@ -89,8 +89,11 @@ class Program:
         for reader in self._readers:
             reader.join(DEADLINE_S)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if stream:
-                stream.close()
+            try:
+                if stream:
+                    stream.close()
+            except BrokenPipeError:
+                pass  # It ended before it read all of its input.
 
     def transcript(self):
         return "\n".join([f"$ {' '.join(map(str, self.process.args))}",
