@@ -231,7 +231,8 @@ void Client::Impl::run() noexcept {
     // Timers after reading: a thread that did not run for a while finds what came meanwhile before
     // it calls the peer dead.
     busy |= loop_->turn();
-    if (!busy) wait_for_work(full);
+    // What ended the session may have been handed over just now: then nothing would wake us.
+    if (!busy && (!loop_->done() || stuck_ != nullptr)) wait_for_work(full);
   }
   // release: pairs with the acquire in next_in_ring(); everything was published before.
   ended_.store(true, std::memory_order_release);
