@@ -80,13 +80,29 @@ std::string as_duration(std::uint64_t ns) {
 
 // ---- What is known
 
+/// A rate over the last second or so: over one redraw it would jump about.
+class SteadyRate {
+ public:
+  double update(std::uint64_t count, std::int64_t now_ns) noexcept {
+    if (now_ns - updated_at_ns_ >= 1'000'000'000) {
+      updated_at_ns_ = now_ns;
+      meter_.update(count, now_ns);
+    }
+    return meter_.per_second();
+  }
+
+ private:
+  telemetry::RateMeter meter_{};
+  std::int64_t updated_at_ns_ = 0;
+};
+
 struct Row {
   double price = 0;
   std::uint64_t messages = 0;
   std::uint64_t seq = 0;
   std::uint64_t gaps = 0;
   telemetry::Histogram latency{};
-  telemetry::RateMeter rate{};
+  SteadyRate rate{};
 };
 
 /// Everything that the table shows.
@@ -174,7 +190,7 @@ class Board {
     return *rows_.emplace(channel, std::make_unique<Row>()).first->second;
   }
 
-  double per_second(std::uint64_t messages, telemetry::RateMeter& rate, std::int64_t now) const {
+  double per_second(std::uint64_t messages, SteadyRate& rate, std::int64_t now) const {
     return whole_run_seconds_ > 0 ? static_cast<double>(messages) / whole_run_seconds_
                                   : rate.update(messages, now);
   }
@@ -194,7 +210,7 @@ class Board {
 
   std::map<std::string, std::unique_ptr<Row>, std::less<>> rows_{};
   telemetry::Histogram latency_{};
-  telemetry::RateMeter rate_{};
+  SteadyRate rate_{};
   std::uint64_t messages_ = 0;
   std::uint64_t gaps_ = 0;
   std::uint64_t missed_ = 0;
