@@ -9,7 +9,6 @@
 
 #include "json_check.hpp"
 #include "number_parse.hpp"
-#include "utf8.hpp"
 
 namespace stratwire::detail {
 namespace {
@@ -97,16 +96,16 @@ class Walker {
     }
     std::string_view text;
     if (value.get_string().get(text) != simdjson::SUCCESS) return false;
-    return add_text(trimmed(token), text);
+    add_text(trimmed(token), text);
+    return true;
   }
 
-  bool add_text(std::string_view token, std::string_view text) {
+  void add_text(std::string_view token, std::string_view text) {
     Node& node = add(Kind::text, token);
     node.size = static_cast<std::uint32_t>(text.size());
+    // Every escape is longer than what it stands for.
     const bool escaped = token.size() != text.size() + 2;
     node.characters = escaped ? text.data() : out_.input.data() + node.offset + 1;
-    // simdjson lets half a surrogate pair through as if it were a character.
-    return !escaped || utf8_valid_prefix(text) == text.size();
   }
 
   bool container(ondemand::value value, ondemand::json_type type, std::uint32_t depth) {
@@ -157,7 +156,8 @@ class Walker {
     if (field.unescaped_key().get(text) != simdjson::SUCCESS) return false;
     const char* last = first;
     while (*last != '"') last += *last == '\\' ? 2 : 1;
-    return add_text({first - 1, static_cast<std::size_t>(last + 1 - (first - 1))}, text);
+    add_text({first - 1, static_cast<std::size_t>(last + 1 - (first - 1))}, text);
+    return true;
   }
 
   // Behind the bracket that was just passed: simdjson stands at the token behind it.
