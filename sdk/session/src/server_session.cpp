@@ -7,10 +7,19 @@
 namespace stratwire::session {
 namespace {
 
+/// A producer whose channels have no ':' makes each of them a kind: not all are told, a thousand
+/// times over, to a peer that names a thousand wrong ones.
+constexpr std::size_t kKindsNamedMax = 32;
+
 Error unknown_kind(std::string_view kind, const KindSet& kinds) {
   std::string text = "channel kind " + quoted(kind) + " is not known here; known kinds: ";
   const char* separator = "";
+  std::size_t named = 0;
   for (const std::string& known : kinds) {
+    if (named++ == kKindsNamedMax) {
+      text += " and " + std::to_string(kinds.size() - kKindsNamedMax) + " more";
+      break;
+    }
     text += std::exchange(separator, ", ") + known;
   }
   return {Errc::unknown_channel_kind, 0, std::move(text)};
@@ -45,8 +54,8 @@ Result<SubscriptionChange> plan_subscribe(const std::vector<std::string>& curren
                                           const SubscriptionRules& rules) {
   if (request.channels.size() > rules.channels_max) {
     Error error = full(rules.channels_max);
-    error.context = "Subscribe names " + std::to_string(request.channels.size()) +
-                    " channels; " + error.context;
+    error.context = "Subscribe names " + std::to_string(request.channels.size()) + " channels; " +
+                    error.context;
     return error;
   }
   SubscriptionChange change;
