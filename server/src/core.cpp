@@ -85,6 +85,9 @@ Errc check_publishable(const Event& message) noexcept {
   if (message.type.size() + message.data.bytes.size() > kPublishedTextBytesMax) {
     return Errc::too_large;
   }
+  // The rest of the value's rules are looked at where it is encoded.
+  const bool is_text = message.data.codec == Codec::json;
+  if (is_text && !transport::is_utf8(message.data.bytes)) return Errc::invalid_utf8;
   return transport::is_utf8(message.type) ? Errc::ok : Errc::invalid_utf8;
 }
 

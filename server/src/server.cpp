@@ -13,9 +13,11 @@
 namespace stratwire {
 namespace {
 
-/// What a message of this many bytes of text takes on the wire at most: numbers, names and header,
-/// beside its texts and its channel.
-constexpr std::size_t kFrameOverheadBytes = 256;
+/// What a message takes of a lane, in halves, since paced publishers may fill half a lane only: a
+/// byte of text becomes six in JSON at most (\u0001, or false for a byte of MessagePack), and
+/// numbers, names, channel and header are below 512.
+constexpr std::size_t kTextGrowthHalves = 3;
+constexpr std::size_t kFrameOverheadHalves = 256;
 
 /// Unix microseconds: rises from start to start, and a script's double holds it exactly.
 std::uint64_t epoch_now() {
@@ -47,7 +49,8 @@ PublishStatus submit(server::Core& core, server::Channel* channel, const T& mess
   if (pacing == Pacing::live) return core.submit(std::move(submission));
 
   // Claimed before looking, so that two publishers can't both take the last room.
-  const std::uint32_t bytes = core.paced_bytes(2 * text_bytes(message) + kFrameOverheadBytes);
+  const std::uint32_t bytes =
+      core.paced_bytes(kTextGrowthHalves * text_bytes(message) + kFrameOverheadHalves);
   submission.paced_bytes = bytes;
   // relaxed: the hub sees it through the inbox; pressure_bytes() of this thread sees its own write.
   core.paced_bytes_in_flight.fetch_add(bytes, std::memory_order_relaxed);
@@ -89,31 +92,36 @@ struct Publisher::State {
   Pacing pacing = Pacing::live;
   Error error{};
 
+  PublishStatus refuse() noexcept {
+    core->publish_refused.add();
+    return PublishStatus::refused;
+  }
   template <class T>
   PublishStatus publish(const T& message) noexcept {
-    if (channel == nullptr) {
-      core->publish_refused.add();
-      return PublishStatus::refused;
-    }
+    if (channel == nullptr) return refuse();
     return submit(*core, channel, message, pacing);
   }
 };
 
 PublishStatus Publisher::publish(const PriceUpdate& message) noexcept {
-  return state_->publish(message);
+  return state_ ? state_->publish(message) : PublishStatus::closed;
 }
 PublishStatus Publisher::publish(const AccountUpdate& message) noexcept {
-  return state_->publish(message);
+  return state_ ? state_->publish(message) : PublishStatus::closed;
 }
 PublishStatus Publisher::publish(const Event& message) noexcept {
-  return state_->publish(message);
+  return state_ ? state_->publish(message) : PublishStatus::closed;
+}
+PublishStatus Publisher::refuse() noexcept {
+  return state_ ? state_->refuse() : PublishStatus::closed;
 }
 const Error& Publisher::error() const noexcept {
-  return state_->error;
+  static const Error none{};
+  return state_ ? state_->error : none;
 }
 std::string_view Publisher::channel() const noexcept {
-  return state_->channel == nullptr ? std::string_view{}
-                                    : std::string_view(state_->channel->name());
+  return !state_ || state_->channel == nullptr ? std::string_view{}
+                                               : std::string_view(state_->channel->name());
 }
 
 // ---- Server

@@ -74,7 +74,8 @@ struct ServerStats {
   std::uint64_t timeouts = 0;
 };
 
-/// A producer's handle on one channel.
+/// A producer's handle on one channel. It may outlive its server; then, and when it was never
+/// given a channel, every publish() says closed.
 ///
 /// \thread any thread; publish() may be called from several at once, per-channel order is then
 ///         the order in which the calls took effect
@@ -90,7 +91,7 @@ class Publisher {
   template <Described T>
   PublishStatus publish(const T& message) noexcept {
     std::string data;
-    if (!encode_data(Codec::msgpack, message, data)) return PublishStatus::refused;
+    if (!encode_data(Codec::msgpack, message, data)) return refuse();
     return publish(Event{described_name<T>(), RawValue{Codec::msgpack, data}});
   }
 
@@ -101,6 +102,8 @@ class Publisher {
  private:
   friend class Server;
   struct State;
+  PublishStatus refuse() noexcept;
+
   std::shared_ptr<State> state_;
 };
 
