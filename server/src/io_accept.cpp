@@ -56,8 +56,9 @@ void IoThread::accept(transport::Listener& listener) {
       continue;
     }
     // relaxed: a figure; the socket itself is handed over by post().
-    const std::uint64_t number = core_.connections.fetch_add(1, std::memory_order_relaxed);
-    IoThread& thread = *core_.threads[number % core_.threads.size()];
+    core_.connections.fetch_add(1, std::memory_order_relaxed);
+    // In turn. By the number of connections, one that comes and goes would always meet the same.
+    IoThread& thread = *core_.threads[next_thread_++ % core_.threads.size()];
     if (&thread == this) {
       adopt(std::move(accepted.socket));
     } else {

@@ -83,7 +83,10 @@ void IoThread::leave(Connection& c) {
   if (cohort == nullptr) return;
   if (c.lagging) {
     std::erase(cohort->lagging, &c);
-    if (cohort->lagging.empty()) std::erase(lagging_cohorts_, cohort);
+    if (cohort->lagging.empty()) {
+      std::erase(lagging_cohorts_, cohort);
+      if (!cohort->dirty) cohort->log.reset(pool_);
+    }
   }
   cohort->members[c.member_slot] = cohort->members.back();
   cohort->members[c.member_slot]->member_slot = c.member_slot;
@@ -256,10 +259,13 @@ void IoThread::lane_append_frame(Connection& c, transport::Opcode opcode,
   if (!c.lane) c.lane = std::make_unique<Lane>();
   finish_frame(c);
   transport::append_frame(c.lane->bytes, {opcode}, payload);
-  if (c.lane_unsent().size() > kUnreadRepliesBytesMax && !c.read_paused) {
-    c.read_paused = true;
-    update_interest(c);
-  }
+  hold_requests_if_unread(c);
+}
+
+void IoThread::hold_requests_if_unread(Connection& c) {
+  if (c.read_paused || c.lane_unsent().size() <= kUnreadRepliesBytesMax) return;
+  c.read_paused = true;
+  update_interest(c);
 }
 
 void IoThread::reply(Connection& c, const WsMessage& message) {
@@ -291,6 +297,14 @@ void IoThread::relieve(Cohort& cohort) {
 }
 
 void IoThread::lap(Connection& c) {
+  // One that did not even take the gaps of its last lap is beyond help; it comes back and starts
+  // anew. So its lane never holds more than the limit and what one lap adds.
+  if (c.lane_unsent().size() > core_.config.lane_bytes_max) {
+    core_.log(LogLevel::warning,
+              "connection " + std::to_string(c.id) + " does not read and was dropped");
+    drop(c);
+    return;
+  }
   if (!c.lane) c.lane = std::make_unique<Lane>();
   finish_frame(c);
   const FrameLog& log = c.cohort->log;
@@ -338,12 +352,6 @@ void IoThread::lap(Connection& c) {
     if (conflates) keep(frame_at(lapped.last_mark));
   }
   c.cursor = log.head();
-  // One that does not even take the gaps is beyond help; it comes back and starts anew.
-  if (c.lane_unsent().size() > core_.config.lane_bytes_max) {
-    core_.log(LogLevel::warning,
-              "connection " + std::to_string(c.id) + " does not read and was dropped");
-    drop(c);
-  }
 }
 
 }  // namespace stratwire::server

@@ -17,6 +17,15 @@ constexpr std::size_t kNameBytesMax = 64;
 /// What a read may bring at once; more is there at the next turn.
 constexpr std::size_t kReadBytes = 256 * 1024;
 
+/// The first `bytes_max` bytes of a UTF-8 text, or less where a code point would be cut.
+std::string_view cut_at_code_point(std::string_view text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  while (bytes_max > 0 && (static_cast<unsigned char>(text[bytes_max]) & 0xc0U) == 0x80U) {
+    --bytes_max;
+  }
+  return text.substr(0, bytes_max);
+}
+
 }  // namespace
 
 // ---- Bytes in
@@ -38,11 +47,13 @@ void IoThread::read(Connection& c) {
 }
 
 void IoThread::take(Connection& c, std::span<char> input) {
-  if (c.handshake) {
-    read_handshake(c, input);
-  } else {
+  if (!c.handshake) {
     parse(c, input);
+  } else if (c.phase == Connection::Phase::handshake) {
+    read_handshake(c, input);
   }
+  // Else: behind a request that was answered nothing is read, but taken from the kernel, so that
+  // closing does not reset the connection before the peer has the answer.
 }
 
 void IoThread::resume(Connection& c) {
@@ -135,7 +146,7 @@ void IoThread::on_message(Connection& c, transport::Opcode opcode, std::string_v
   } else if (const auto* publish = std::get_if<Publish>(&body)) {
     on_publish(c, *publish);
   } else if (const auto* hello = std::get_if<Hello>(&body)) {
-    c.name = std::make_unique<std::string>(hello->name.substr(0, kNameBytesMax));
+    c.name = std::make_unique<std::string>(cut_at_code_point(hello->name, kNameBytesMax));
   } else if (!std::holds_alternative<Pong>(body)) {
     counters_.bad_messages.add();
     refuse(c, 0,
@@ -175,6 +186,9 @@ void IoThread::on_subscribe(Connection& c, const Subscribe& request) {
 
 void IoThread::on_unsubscribe(Connection& c, const Unsubscribe& request) {
   auto plan = session::plan_unsubscribe(c.cohort->channels, request);
+  for (const ChannelResult& result : plan.results) {
+    if (result.code != Errc::ok) counters_.refused_requests.add();
+  }
   auto change = std::make_unique<InterestChange>();
   change->removed = std::move(plan.removed);
   pending_replies_[c.token] = {std::move(plan.channels), std::move(plan.results), request.id,
@@ -227,9 +241,10 @@ void IoThread::on_interest(InterestChange& change) {
     result.head = granted.head;
   }
 
+  // What the old log still owes goes first; then the answer, whose heads say where the stream
+  // stands; then the new channels.
+  finish_log(*c);
   if (reply_now.channels != c->cohort->channels) {
-    // What the old log still owes goes first; then the answer; then the new channels.
-    finish_log(*c);
     const bool lagged = c->lagging;
     leave(*c);
     join(*c, cohort_of(c->dialect, std::move(reply_now.channels)));
@@ -303,6 +318,7 @@ void IoThread::finish_log(Connection& c) {
   if (!rest.empty()) {
     if (!c.lane) c.lane = std::make_unique<Lane>();
     c.lane->bytes.append(rest.data(), rest.size());
+    hold_requests_if_unread(c);
   }
   c.cursor = c.cohort->log.head();
   c.frame_rest = 0;

@@ -157,7 +157,7 @@ void IoThread::wait(bool worked) {
 
 bool IoThread::has_work() noexcept {
   // acquire: pairs with the release in post().
-  if (has_tasks_.load(std::memory_order_acquire)) return true;
+  if (has_tasks_.load(std::memory_order_acquire) || !resumed_.empty()) return true;
   // acquire: pairs with the release in stop().
   if (stop_.load(std::memory_order_acquire)) return true;
   return hub_ ? hub_->has_work() : !ring_.empty();
@@ -201,7 +201,8 @@ void IoThread::on_ready(const transport::Ready& ready) {
 // ---- The ring from the hub
 
 bool IoThread::ring_has_room() noexcept {
-  return ring_.try_reserve(sizeof(RingRecord) + kFrameBytesMax) != nullptr;
+  // One message is a frame in each codec.
+  return ring_.try_reserve(2 * (sizeof(RingRecord) + kFrameBytesMax)) != nullptr;
 }
 
 void IoThread::forward_frame(const Frame& frame) {
@@ -324,7 +325,8 @@ void IoThread::sweep_connections() {
         drop(c);
         break;
       case Connection::Phase::open:
-        if (ping_after != 0 && now_ms_ - c.heard_at_ms >= 2 * ping_after) {
+        // Never without a ping first, however late this sweep is.
+        if (c.ping_sent && now_ms_ - c.heard_at_ms >= 2 * ping_after) {
           counters_.timeouts.add();
           core_.log(LogLevel::info,
                     "connection " + std::to_string(c.id) + " gave no sign of life and was dropped");

@@ -140,6 +140,7 @@ class IoThread {
   [[nodiscard]] transport::IoResult send_waiting(Connection& c);
   void finish_frame(Connection& c);
   void lane_append_frame(Connection& c, transport::Opcode opcode, std::string_view payload);
+  void hold_requests_if_unread(Connection& c);
   void reply(Connection& c, const WsMessage& message);
   void relieve(Cohort& cohort);
   void lap(Connection& c);
@@ -211,6 +212,7 @@ class IoThread {
   std::int64_t next_tick_ms_ = 0;
   std::int64_t next_sweep_ms_ = 0;
   std::size_t open_connections_ = 0;
+  std::size_t next_thread_ = 0;  ///< Gets the next connection that is accepted here.
   std::uint64_t ring_bytes_in_turn_ = 0;
   std::uint64_t paced_bytes_in_turn_ = 0;
   bool accept_paused_ = false;
