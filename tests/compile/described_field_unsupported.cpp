@@ -1,5 +1,7 @@
-// A field that has no form on the wire is refused where it is described, not when it is sent.
-// EXPECT: static assertion failed
+// A member that has no form on the wire is refused by name of the cure, not by a page of templates.
+// EXPECT: a member has a type that can't be sent
+#include <string>
+
 #include <stratwire/describe.hpp>
 
 struct Order {
@@ -12,4 +14,6 @@ struct Order {
 };
 STRATWIRE_DESCRIBE(Order, price, book)
 
-static_assert(stratwire::Described<Order>);
+auto write(const Order& order, std::string& out) {
+  return stratwire::encode_data(stratwire::Codec::json, order, out);
+}

@@ -339,6 +339,15 @@ def include_layers(files):
                 yield Finding(file.path, number, f"<{path}> is not installed, this header is")
 
 
+def headers_are_listed(files):
+    """A header that its library does not list is there in this checkout and gone in the package."""
+    for path in files:
+        match = re.match(r"(.+)/include/(stratwire/.+\.hpp)$", path)
+        build = files.get(f"{match[1]}/CMakeLists.txt") if match else None
+        if build and not re.search(rf"\s{re.escape(match[2])}[\s)]", build.text):
+            yield Finding(path, 1, f"not among the HEADERS of {build.path}: it is not installed")
+
+
 def layer_table(files):
     text = files["cmake/StratwireLibrary.cmake"].text
     return {name: uses.strip('"').split() for name, uses in
@@ -364,15 +373,17 @@ def limits_are_reached(files):
     limits = files.get("codecs/include/stratwire/limits.hpp")
     tests = "\n".join(file.text for path, file in files.items()
                       if path.startswith("tests/") and path.endswith(CPP + (".py", ".js")))
-    for match in re.finditer(r"inline constexpr [\w:]+ (k\w+)", limits.code if limits else ""):
-        if not re.search(rf"\b{match[1]}\b", tests):
+    for match in re.finditer(r"inline constexpr [\w:]+ k(\w+)", limits.code if limits else ""):
+        # By its name, or by that of the setting that it is the default of.
+        setting = re.sub(r"(?<!^)([A-Z])", r"[_-]\1", match[1]).lower()
+        if not re.search(rf"\bk{match[1]}\b|\b{setting}\b", tests):
             yield Finding(limits.path, limits.line_of(match.start()),
-                          f"no test names {match[1]}: write one that reaches it")
+                          f"no test names k{match[1]} or its setting: write one that reaches it")
 
 
 FILE_RULES = (markers, tabs, machine_paths, file_length, function_length, third_party_includes,
               memory_order_reasons, implicit_orders, header_shape, public_calls, unit_test_sleeps)
-PROJECT_RULES = (include_layers, readme_samples, limits_are_reached)
+PROJECT_RULES = (include_layers, headers_are_listed, readme_samples, limits_are_reached)
 
 
 # ---- The checkout

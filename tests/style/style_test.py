@@ -98,6 +98,13 @@ class Rules(unittest.TestCase):
         self.bad(QUEUE, GOOD_QUEUE + text, "not installed", **internal)
         self.good("sdk/client/src/a.cpp", text, **internal)
 
+    def test_headers_are_installed(self):
+        build = {"codecs/CMakeLists.txt": "HEADERS stratwire/error.hpp\n"}
+        found = style.check(BASE | build)
+        self.assertEqual([(finding.path, finding.line) for finding in found], [(CODEC, 1)])
+        build = {"codecs/CMakeLists.txt": "HEADERS\n  stratwire/codec.hpp\n"}
+        self.assertEqual(style.check(BASE | build), [])
+
     def test_memory_orders_have_reasons(self):
         load = "auto a = a_.load(std::memory_order_relaxed);\n"
         self.bad("sdk/queue/src/a.cpp", load, "without a reason")
@@ -142,6 +149,9 @@ class Rules(unittest.TestCase):
         self.bad(limits, text, "kMost", line=2)
         test = "EXPECT_EQ(send(limits::kMost), Errc::ok);\n"
         self.assertEqual(style.check(BASE | {limits: text, "tests/unit/a_test.cpp": test}), [])
+        for test in ("open({.frame_bytes_max = 9});\n", "run(['--frame-bytes-max', '9'])\n"):
+            text = "#pragma once\ninline constexpr std::size_t kFrameBytesMax = 1;\n"
+            self.assertEqual(style.check(BASE | {limits: text, "tests/unit/a_test.cpp": test}), [])
 
 
 class Program(unittest.TestCase):

@@ -13,6 +13,8 @@
 namespace stratwire {
 
 /// Thrown by `Result::value()` only.
+///
+/// \thread immutable
 class BadResult : public std::exception {
  public:
   explicit BadResult(Error error) : error_(std::move(error)), text_(error_.message()) {}
