@@ -314,6 +314,7 @@ void IoThread::lap(Connection& c) {
     return log.from(begin).first(marks[i].end - begin);
   };
   const auto keep = [&](std::span<const char> frame) {
+    counters_.delivered.add();
     c.lane->bytes.append(frame.data(), frame.size());
   };
 

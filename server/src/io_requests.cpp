@@ -316,6 +316,8 @@ void IoThread::finish_log(Connection& c) {
   if (c.cohort == nullptr) return;
   const auto rest = c.cohort->log.from(c.cursor);
   if (!rest.empty()) {
+    // Theirs from here on, like those that flush() sends.
+    counters_.delivered.add(c.cohort->log.marks_from(c.cursor).size());
     if (!c.lane) c.lane = std::make_unique<Lane>();
     c.lane->bytes.append(rest.data(), rest.size());
     hold_requests_if_unread(c);
