@@ -177,6 +177,7 @@ std::vector<Refused> refused_requests() {
       {request({"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=A"}), 400, "16 random bytes"},
       {request({"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j*Q=="}), 400, "16 random bytes"},
       {request({"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQAA"}), 400, "16 random bytes"},
+      {request({"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQAAAA=="}), 400, "16 random bytes"},
       {request({"+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}), 400, "more than one"},
       {request({"Sec-WebSocket-Version:"}), 400, "no Sec-WebSocket-Version"},
       {request({"+Sec-WebSocket-Version: 13"}), 400, "more than one Sec-WebSocket-Version"},
