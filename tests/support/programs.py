@@ -179,7 +179,7 @@ HEADER = "offset_ns,venue,symbol,kind,price,size,exchange_time_ns"
 def ticks(count, venues=3, symbols=5):
     """Rows of a recording: every one different, so that none can stand for another."""
     return [f"{i * 1000},venue{i % venues},SYM-{i % symbols},{('trade', 'bid', 'ask')[i % 3]},"
-            f"{100 + i * 0.25},{i % 7}.5,{1_600_000_000_000_000_000 + i}" for i in range(count)]
+            f"{100 + i * 0.25},{i % 7}.29,{1_600_000_000_000_000_000 + i}" for i in range(count)]
 
 
 def write_csv(path, rows, header=HEADER):
