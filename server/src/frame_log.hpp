@@ -21,7 +21,16 @@ struct FrameMark {
   /// Whether a reader that is lapped must get it all the same.
   enum class Keep : std::uint8_t { by_channel, always, never };
   Keep keep = Keep::by_channel;
+  std::uint32_t data_frames = 0;  ///< Up to this one, since the log began, modulo 2^32.
+
+  [[nodiscard]] bool is_data() const noexcept { return keep != Keep::never; }
 };
+
+/// How many of these frames, neighbours in one log, are data messages.
+[[nodiscard]] inline std::uint32_t count_data(std::span<const FrameMark> marks) noexcept {
+  if (marks.empty()) return 0;
+  return marks.back().data_frames - marks.front().data_frames + (marks.front().is_data() ? 1 : 0);
+}
 
 /// Memory of a log while it holds something.
 struct LogBuffer {
@@ -73,11 +82,13 @@ class FrameLog {
   [[nodiscard]] std::size_t size() const noexcept { return buffer_ ? buffer_->bytes.size() : 0; }
   [[nodiscard]] std::size_t frames() const noexcept { return buffer_ ? buffer_->marks.size() : 0; }
 
-  /// Appends one whole frame; `mark.end` is set here.
+  /// Appends one whole frame; `mark.end` and `mark.data_frames` are set here.
   void append(std::span<const char> frame, FrameMark mark, LogBufferPool& pool) {
     if (!buffer_) buffer_ = pool.take();
     buffer_->bytes.insert(buffer_->bytes.end(), frame.begin(), frame.end());
     mark.end = head();
+    if (mark.is_data()) ++data_frames_;
+    mark.data_frames = data_frames_;
     buffer_->marks.push_back(mark);
   }
 
@@ -115,6 +126,7 @@ class FrameLog {
 
  private:
   std::uint64_t base_ = 0;
+  std::uint32_t data_frames_ = 0;
   std::unique_ptr<LogBuffer> buffer_{};
 };
 

@@ -191,7 +191,7 @@ void IoThread::flush(Connection& c) {
       const auto waiting = c.cohort->log.marks_from(c.cursor);
       c.cursor += from_log;
       const auto next = std::ranges::upper_bound(waiting, c.cursor, {}, &FrameMark::end);
-      counters_.delivered.add(static_cast<std::uint64_t>(next - waiting.begin()));
+      counters_.delivered.add(count_data({waiting.begin(), next}));
       const bool between_frames =
           next == waiting.end() || (next != waiting.begin() && std::prev(next)->end == c.cursor);
       c.frame_rest = between_frames ? 0 : static_cast<std::uint32_t>(next->end - c.cursor);
@@ -249,6 +249,7 @@ void IoThread::finish_frame(Connection& c) {
   // Nothing may stand inside a frame: the rest of one that was begun goes first.
   if (c.frame_rest == 0) return;
   const auto rest = c.cohort->log.from(c.cursor).first(c.frame_rest);
+  counters_.delivered.add(count_data(c.cohort->log.marks_from(c.cursor).first(1)));
   c.lane->bytes.append(rest.data(), rest.size());
   c.cursor += rest.size();
   c.frame_rest = 0;

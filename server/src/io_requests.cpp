@@ -317,7 +317,7 @@ void IoThread::finish_log(Connection& c) {
   const auto rest = c.cohort->log.from(c.cursor);
   if (!rest.empty()) {
     // Theirs from here on, like those that flush() sends.
-    counters_.delivered.add(c.cohort->log.marks_from(c.cursor).size());
+    counters_.delivered.add(count_data(c.cohort->log.marks_from(c.cursor)));
     if (!c.lane) c.lane = std::make_unique<Lane>();
     c.lane->bytes.append(rest.data(), rest.size());
     hold_requests_if_unread(c);
