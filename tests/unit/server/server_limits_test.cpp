@@ -142,6 +142,13 @@ TEST(ServerLimits, TextOnMessagePackIs1003) {
   EXPECT_EQ(client.closed_by()->code, transport::CloseCode::unsupported_data);
 }
 
+TEST(ServerLimits, ACloseBehindAWrongMessageDoesNotHideTheCode) {
+  Server server = open_server();
+  TestClient client(server, Speaks::msgpack);
+  client.raw().send_bytes(masked_frame('\x81', "{}") + masked_frame('\x88', "\x03\xe8"));
+  EXPECT_EQ(close_code(client), 1003);
+}
+
 TEST(ServerLimits, WhatComesBehindAViolationIsSwallowed) {
   Server server = open_server();
   TestClient client(server);

@@ -1,0 +1,128 @@
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <stratwire/server.hpp>
+
+namespace stratwire {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+struct Setting {
+  std::string name{};
+  std::function<void(ServerConfig&)> make_least{};
+  std::function<void(ServerConfig&)> make_most{};
+  std::function<void(ServerConfig&)> make_too_small{};
+  std::function<void(ServerConfig&)> make_too_large{};
+};
+
+template <class T>
+Setting setting(std::string name, T ServerConfig::*member, T least, T most, T step) {
+  const auto set = [member](T value) {
+    return [member, value](ServerConfig& config) { config.*member = value; };
+  };
+  return {std::move(name), set(least), set(most), set(static_cast<T>(least - step)),
+          set(static_cast<T>(most + step))};
+}
+
+std::vector<Setting> settings() {
+  using C = ServerConfig;
+  constexpr std::size_t kGiB = std::size_t{1} << 30;
+  constexpr milliseconds kMs{1};
+  return {
+      setting<std::size_t>("io_threads", &C::io_threads, 1, 8, 1),
+      setting<std::size_t>("inbox_messages", &C::inbox_messages, 64, 32'768, 1),
+      setting<std::size_t>("lane_bytes_max", &C::lane_bytes_max, 64 * 1024, kGiB, 1),
+      setting<std::size_t>("lane_messages_max", &C::lane_messages_max, 16, kGiB, 1),
+      setting<std::size_t>("connections_max", &C::connections_max, 1, 1'000'000, 1),
+      setting<std::size_t>("channels_max", &C::channels_max, 1, 16'777'216, 1),
+      setting<std::size_t>("channels_per_connection_max", &C::channels_per_connection_max, 1,
+                           65'536, 1),
+      setting<std::size_t>("inbound_message_bytes_max", &C::inbound_message_bytes_max, 128,
+                           16 << 20, 1),
+      setting<int>("io_cpu", &C::io_cpu, -1, 1023, 1),
+      setting<milliseconds>("handshake_timeout", &C::handshake_timeout, kMs, hours(1), kMs),
+      setting<milliseconds>("heartbeat_interval", &C::heartbeat_interval, milliseconds(50),
+                            hours(1), kMs),
+      setting<milliseconds>("ping_interval", &C::ping_interval, milliseconds(0), hours(24), kMs),
+  };
+}
+
+TEST(ServerConfig, DefaultsAreValid) {
+  EXPECT_TRUE(ServerConfig{}.validate());
+}
+
+TEST(ServerConfig, EndsOfEachRangeAreValid) {
+  for (const Setting& setting : settings()) {
+    ServerConfig config;
+    setting.make_least(config);
+    EXPECT_TRUE(config.validate()) << setting.name;
+    setting.make_most(config);
+    EXPECT_TRUE(config.validate()) << setting.name;
+  }
+}
+
+TEST(ServerConfig, OutsideIsRefusedByNameValueAndRange) {
+  for (const Setting& setting : settings()) {
+    for (const auto& make_wrong : {setting.make_too_small, setting.make_too_large}) {
+      ServerConfig config;
+      config.port = 0;
+      make_wrong(config);
+      const auto valid = config.validate();
+      ASSERT_FALSE(valid) << setting.name;
+      EXPECT_EQ(valid.error().code, Errc::invalid_config);
+      EXPECT_NE(valid.error().context.find("ServerConfig::" + setting.name + " is "),
+                std::string::npos)
+          << valid.error().context;
+      EXPECT_NE(valid.error().context.find("it must be "), std::string::npos)
+          << valid.error().context;
+      // The server does not open with it.
+      const auto server = Server::open(config);
+      EXPECT_EQ(server.error().code, Errc::invalid_config) << setting.name;
+    }
+  }
+}
+
+TEST(ServerConfig, NamesTheValueThatIsWrong) {
+  ServerConfig config;
+  config.io_threads = 99;
+  EXPECT_EQ(config.validate().error().context, "ServerConfig::io_threads is 99; it must be 1..8");
+  config = {};
+  config.handshake_timeout = milliseconds(-5);
+  EXPECT_EQ(config.validate().error().context,
+            "ServerConfig::handshake_timeout is -5 ms; it must be 1..3600000 ms");
+}
+
+TEST(ServerConfig, KindsAreNamesWithoutColon) {
+  for (const char* const kind : {"", "a:b", "with space", "quote\"", "*", "back\\slash", "\x01"}) {
+    ServerConfig config;
+    config.kinds.emplace_back(kind);
+    const auto valid = config.validate();
+    ASSERT_FALSE(valid) << kind;
+    EXPECT_EQ(valid.error().code, Errc::invalid_config);
+    EXPECT_NE(valid.error().context.find("ServerConfig::kinds"), std::string::npos);
+  }
+  ServerConfig config;
+  config.kinds = {"weather"};
+  EXPECT_TRUE(config.validate());
+  config.kinds.clear();
+  EXPECT_TRUE(config.validate());
+}
+
+TEST(ServerConfig, DefaultKindsAreThoseOfTheDocuments) {
+  const auto kinds = ServerConfig::default_kinds();
+  for (const char* const kind :
+       {"prices", "accounts", "trades", "events", "token", "agent", "vault", "global", "kings",
+        "activities", "graduations", "olympics", "staking", "vaults", "tokens", "alerts"}) {
+    EXPECT_NE(std::find(kinds.begin(), kinds.end(), kind), kinds.end()) << kind;
+  }
+}
+
+}  // namespace
+}  // namespace stratwire
