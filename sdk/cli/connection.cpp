@@ -53,7 +53,7 @@ ConnectionWatch::Verdict ConnectionWatch::on_backing_off(const StateEvent& event
   }
   if (tries_max != 0 && event.attempt >= tries_max) {
     say("could not connect to " + options_.url + " in " + std::to_string(event.attempt) +
-        " tries: " + cause);
+        (event.attempt == 1 ? " try: " : " tries: ") + cause);
     return Verdict::give_up;
   }
   // After the first few, a line for each power of two: a server that is away for an hour does not

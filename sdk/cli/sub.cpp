@@ -100,6 +100,7 @@ void Subscriber::data(const Where& where, const T& message) {
 }
 
 void Subscriber::notice(const StateEvent& event) {
+  if (done_) return;
   switch (watch_.on_state(event)) {
     case ConnectionWatch::Verdict::go_on:
       return;

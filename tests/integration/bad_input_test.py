@@ -35,6 +35,13 @@ class Urls(unittest.TestCase):
             url = f"ws://127.0.0.1:{taken.getsockname()[1]}"
             self.check(url, NOT_CONNECTED, url, "connect_failed")
 
+    def test_where_nobody_listens_is_tried_as_often_as_asked(self):
+        for arguments, tries in (([], 3), (["--retry", 5], 5), (["--retry", 1], 1)):
+            program = run("stratwire", "sub", "ws+unix:///no/such/file.sock", "prices:A", *arguments)
+            self.assertEqual(program.code, NOT_CONNECTED, program.transcript())
+            self.assertEqual(len(program.err), tries, program.transcript())
+            self.assertIn(f"in {tries} tr", program.err[-1])
+
     def test_of_a_host_that_does_not_exist(self):
         self.check("ws://no-such-host.invalid:8080", NOT_CONNECTED, "no-such-host.invalid",
                    "resolve_failed")
