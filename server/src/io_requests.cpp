@@ -85,7 +85,12 @@ void IoThread::parse(Connection& c, std::span<char> input) {
         break;
       case Kind::close:
         if (c.phase == Connection::Phase::closing) {
-          drop(c);
+          if (c.lane_unsent().empty()) {
+            drop(c);
+          } else {
+            // It came with what our close frame is about, which is still to be sent.
+            c.shutdown_when_sent = true;
+          }
         } else {
           close(c,
                 incoming.code == transport::CloseCode::no_status ? transport::CloseCode::normal
