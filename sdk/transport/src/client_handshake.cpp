@@ -97,6 +97,10 @@ ClientHandshake::Step ClientHandshake::State::evaluate() {
                                          "); check that it is a WebSocket server");
   }
   if (response.status != 101) return Step::need_more;
+  if (response.version != 11) {
+    return fail(Errc::invalid_handshake,
+                "answered 101 in HTTP/1.0, which knows no upgrade; a proxy may have changed it");
+  }
   if (!response.has_token("Upgrade", "websocket") || !response.has_token("Connection", "upgrade")) {
     return fail(
         Errc::invalid_handshake,

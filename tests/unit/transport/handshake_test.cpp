@@ -352,6 +352,7 @@ std::vector<Failed> failed_responses() {
        "without 'Upgrade: websocket'"},
       {"HTTP/1.1 101 OK\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", Errc::invalid_handshake,
        "without 'Upgrade: websocket'"},
+      {response("").replace(0, 8, "HTTP/1.0"), Errc::invalid_handshake, "101 in HTTP/1.0"},
       {"HTTP/1.1 404 Not Found\r\nContent-Length: 13\r\n\r\nno such page\n", Errc::not_websocket,
        "answered HTTP 404 Not Found: no such page (check the path)"},
       {"HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nfault", Errc::not_websocket,
