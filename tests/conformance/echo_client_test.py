@@ -11,6 +11,7 @@ import tempfile
 import urllib.parse
 
 from case import FAILED, Run
+from cases_handshake import Response, end_response, responses, run_response
 from report import Report, all_cases
 from wire import DEADLINE_S, TEXT, Frame, Line, WrongFrame, close_frame, fields, upgrade_response
 
@@ -54,15 +55,28 @@ class FuzzingServer:
             raise WrongFrame("the client does not end the connection")
         line.close()
 
+    def answer(self, line, request, case):
+        """A case that is about the upgrade; nothing, or why it failed."""
+        try:
+            why = run_response(line, request, case)
+            if case.taken and not why:
+                end_response(line)
+            return why
+        finally:
+            line.close()
+
     def serve(self):
         """Until the client asks for its report."""
         while True:
             line, request, path, query = self.accept()
+            case = self.cases[int(query["case"][0]) - 1] if path == "/runCase" else None
+            if isinstance(case, Response):
+                self.report.check(case, lambda: self.answer(line, request, case), self.where)
+                continue
             line.send(upgrade_response(request))
             if path == "/getCaseCount":
                 self.tell(line, str(len(self.cases)))
             elif path == "/runCase":
-                case = self.cases[int(query["case"][0]) - 1]
                 self.report.add(Run(case, line).verdict(), self.where)
                 line.close()
             elif path == "/updateReports":
@@ -74,7 +88,7 @@ class FuzzingServer:
 
 def main():
     report = Report("echo client")
-    cases = list(all_cases())
+    cases = [*all_cases(), *responses()]
     with tempfile.TemporaryDirectory(prefix="stratwire-") as folder:
         path = pathlib.Path(folder) / "fuzz.sock"
         for where, listener in (("tcp", listen()), ("unix", listen(path))):
