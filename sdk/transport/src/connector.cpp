@@ -145,7 +145,7 @@ void Connector::State::look_up() {
   lookup = std::make_shared<Lookup>();
   lookup->owner = this;
   try {
-    std::thread([job = lookup, host = url.host, port = url.port] {
+    std::thread([job = lookup, number = attempt, host = url.host, port = url.port] {
       asio::io_context own;
       asio::ip::tcp::resolver resolver(own);
       error_code outcome;
@@ -156,7 +156,7 @@ void Connector::State::look_up() {
       for (const auto& one : found) job->found.emplace_back(one.endpoint());
       if (job->owner == nullptr) return;
       // Under the lock, so that the connector can't go while its queue is used.
-      asio::post(job->owner->io, [job, owner = job->owner, number = job->owner->attempt] {
+      asio::post(job->owner->io, [job, owner = job->owner, number] {
         if (owner->attempt == number) owner->looked_up(*job);
       });
     }).detach();
