@@ -160,7 +160,7 @@ class Server::Impl {
   }
 
   Result<void> drain(std::chrono::milliseconds deadline) {
-    // release: pairs with the acquire in Core::submit(). A second call finds it done.
+    // acq_rel: pairs with the acquire in Core::submit(). A second call finds it done.
     if (core_->closed.exchange(true, std::memory_order_acq_rel)) return {};
     bool empty = true;
     if (started()) {

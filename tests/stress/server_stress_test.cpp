@@ -238,7 +238,7 @@ TEST_P(ServerStress, EverybodyGetsWhatWasPromised) {
   ServerConfig config = quiet_config();
   config.io_threads = GetParam();
   config.lane_bytes_max = 64 * 1024;
-  config.lane_messages_max = 512;
+  config.lane_messages_max = 64;
   config.inbox_messages = 1'024;
   Server server = open_server(config);
 

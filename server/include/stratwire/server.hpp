@@ -83,8 +83,8 @@ class Publisher {
  public:
   /// Takes a copy of the message and returns; never blocks.
   ///
-  /// \cost   no system call unless the server's thread sleeps; no allocation for messages below
-  ///         200 bytes
+  /// \cost   no system call unless the server's thread sleeps; no allocation up to 136 bytes of
+  ///         text, but for the first message of a thread
   PublishStatus publish(const PriceUpdate& message) noexcept;
   PublishStatus publish(const AccountUpdate& message) noexcept;
   PublishStatus publish(const Event& message) noexcept;
