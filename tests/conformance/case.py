@@ -5,6 +5,7 @@ import dataclasses
 from wire import BINARY, CLOSE, PING, PONG, TEXT, Frame, WrongFrame, close_frame
 
 OK, NON_STRICT, FAILED = "OK", "NON-STRICT", "FAILED"
+NOTHING_CAME = "nothing more comes"
 # The connection ends without a close frame.
 NO_CLOSE = 1006
 # How long a peer may take that could know before the end of a frame that its text is wrong.
@@ -101,7 +102,7 @@ class Run:
 
     def take(self, event):
         if event is None:
-            raise TimeoutError("nothing more comes")
+            raise TimeoutError(NOTHING_CAME)
         if event[0] == "close":
             self.close = event[1] if event[1] is not None else "without code"
             self.reason = event[2]

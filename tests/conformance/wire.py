@@ -16,7 +16,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 NAMES = {TEXT: "text", BINARY: "binary", PING: "ping", PONG: "pong"}
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 # Far beyond what anything takes: on a busy machine, under a sanitizer.
-DEADLINE_S = 60
+DEADLINE_S = 20
 READ_BYTES = 1 << 18
 
 _masks = random.Random(6455)
