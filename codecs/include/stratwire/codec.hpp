@@ -1,7 +1,8 @@
 /// Messages to bytes and back, in JSON and in MessagePack.
 ///
 /// Both codecs have a fixed-layout path for data messages written by this library, and a general
-/// path (simdjson, msgpack-c) that takes everything valid; they give the same answer on every input.
+/// path (simdjson, msgpack-c) that takes everything valid; they give the same answer on every
+/// input.
 #pragma once
 
 #include <cstddef>

@@ -146,9 +146,9 @@ struct Welcome {
 struct ChannelResult {
   std::string channel{};
   Errc code = Errc::ok;
-  std::string message{};     ///< Names the cure; empty when ok.
+  std::string message{};  ///< Names the cure; empty when ok.
   std::uint64_t epoch = 0;
-  std::uint64_t head = 0;    ///< The last sequence number before this subscription; 0 for `kind:*`.
+  std::uint64_t head = 0;  ///< The last sequence number before this subscription; 0 for `kind:*`.
   friend bool operator==(const ChannelResult&, const ChannelResult&) = default;
 };
 
@@ -179,8 +179,9 @@ struct Heartbeat {
 
 /// The server will close this connection soon.
 struct GoAway {
-  std::uint32_t deadline_ms = 0;         ///< Until the close.
-  std::uint32_t reconnect_after_ms = 0;  ///< Earliest reconnect; wins over the client's own back-off.
+  std::uint32_t deadline_ms = 0;  ///< Until the close.
+  std::uint32_t reconnect_after_ms =
+      0;  ///< Earliest reconnect; wins over the client's own back-off.
   friend bool operator==(const GoAway&, const GoAway&) = default;
 };
 

@@ -34,9 +34,9 @@ class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
-  Result(Errc code) : state_(std::in_place_index<1>, Error{code}) {}  // NOLINT
+  Result(Errc code) : state_(std::in_place_index<1>, Error{code}) {}         // NOLINT
 
   [[nodiscard]] bool ok() const noexcept { return state_.index() == 0; }
   explicit operator bool() const noexcept { return ok(); }
@@ -76,7 +76,7 @@ class [[nodiscard]] Result<void> {
 
   Result() noexcept = default;
   Result(Error error) : error_(std::move(error)) {}  // NOLINT: implicit
-  Result(Errc code) : error_(Error{code}) {}  // NOLINT
+  Result(Errc code) : error_(Error{code}) {}         // NOLINT
 
   [[nodiscard]] bool ok() const noexcept { return !error_; }
   explicit operator bool() const noexcept { return ok(); }

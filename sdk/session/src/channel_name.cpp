@@ -8,7 +8,9 @@ constexpr std::size_t kQuotedCharactersMax = 48;
 constexpr std::string_view kTokenPrefix = "token-";
 
 // Names go to the wire as they are: nothing in them may need an escape in JSON.
-bool allowed(char c) noexcept { return c > ' ' && c <= '~' && c != '"' && c != '\\'; }
+bool allowed(char c) noexcept {
+  return c > ' ' && c <= '~' && c != '"' && c != '\\';
+}
 
 Error refused(std::string_view text, std::string_view why) {
   return {Errc::invalid_channel_name, 0, "channel " + quoted(text) + " " + std::string(why)};
