@@ -8,7 +8,7 @@ function(run)
   message(STATUS "${output}")
 endfunction()
 
-# Headers of the standard library have neither folder nor suffix; intrinsics come with the compiler.
+# Headers of the standard library have neither folder nor suffix; the others come with every Linux.
 function(refuse_foreign_includes folder)
   file(GLOB_RECURSE headers ${folder}/*)
   if(NOT headers)
@@ -21,7 +21,7 @@ function(refuse_foreign_includes folder)
         if(NOT EXISTS ${folder}/${CMAKE_MATCH_1})
           message(FATAL_ERROR "${header} includes ${CMAKE_MATCH_1}, which is not installed.")
         endif()
-      elseif(NOT include MATCHES "<([a-z0-9_]+|[a-z]+intrin\\.h)>")
+      elseif(NOT include MATCHES "<([a-z0-9_]+|(sched|[a-z]+intrin)\\.h)>")
         message(FATAL_ERROR "${header} includes a header that is not ours: ${include}")
       endif()
     endforeach()
