@@ -341,6 +341,27 @@ class ServerOfOurClient(unittest.TestCase):
                 self.assertIn(program.code, (NOT_CONNECTED, REFUSED), program.transcript())
                 self.assertIn("subprotocol_refused", "\n".join(program.err))
 
+    def test_a_message_of_1_mib_is_taken_and_one_more_byte_closes_with_1009(self):
+        codes = []
+
+        def event(seq, size):
+            start, end = f'{{"type":"Event","ch":"trades:X","seq":{seq},"event":"E","data":"', '"}'
+            return start + "x" * (size - len(start) - len(end)) + end
+
+        async def handler(client):
+            await client.send(welcome("json"))
+            async for _, number, _ in requests(client, "json"):
+                await client.send(subscribed("json", number, "trades:X"))
+                break
+            await client.send(event(1, 1 << 20))
+            await client.send(event(2, (1 << 20) + 1))
+            await client.wait_closed()
+            codes.append(client.close_code)
+        with PeerServer(handler, subprotocols=[JSON]) as server:
+            program = run("stratwire", "sub", server.url, "trades:X", "--exit-on-close", "--stats")
+            self.assertEqual(json.loads(program.out[0])["received"], 1, program.transcript())
+        self.assertEqual(codes[0], TOO_BIG)
+
     def test_what_can_not_be_read_is_counted_and_the_rest_goes_on(self):
         async def handler(client):
             await client.send(welcome("json"))
