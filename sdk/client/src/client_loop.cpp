@@ -294,6 +294,15 @@ void ClientLoop::upgrade_step(transport::ClientHandshake::Step step, std::span<c
     try_failed(now, transport::Error{handshake_->error()}, loss);
     return;
   }
+  if (handshake_->subprotocol().empty()) {
+    // Upgraded all the same, as RFC 6455 4.2.2 allows; but what it says would not be our protocol.
+    const transport::Error refused{transport::Errc::subprotocol_refused, 0,
+                                   url_.to_string() + " is a WebSocket server, but speaks no " +
+                                       std::string(subprotocol_of(config_.codec)) +
+                                       "; check that the URL is a stratwire server's"};
+    try_failed(now, refused, session::Loss::fatal);
+    return;
+  }
   if (in_poller_) poller_.remove(upgrading_.fd());
   in_poller_ = false;
   connection_.open(std::move(upgrading_), rest);
