@@ -50,6 +50,13 @@ bool eventually(Condition&& condition, std::string_view what) {
   return true;
 }
 
+/// The figures after every I/O thread has ended what it was doing: what a client was sent may be
+/// counted a moment after it was read.
+inline ServerStats settled_stats(const Server& server) {
+  (void)server.connections(0);
+  return server.stats();
+}
+
 inline PriceUpdate price(std::uint64_t volume = 0) {
   return {.input_mint = "USDC",
           .output_mint = "SOL",
