@@ -20,6 +20,7 @@ PRICE_UPDATE, SUBSCRIBE, WELCOME, SUBSCRIBED, PUBLISH, PUBLISHED = 1, 5, 10, 11,
 REFUSED, NOT_CONNECTED = 4, 3
 GOING_AWAY, TOO_BIG = 1001, 1009
 DEADLINE_S = 60
+MESSAGE_BYTES_MAX = 1 << 20  # kClientMessageBytesMax of limits.hpp
 
 
 def run_async(coroutine):
@@ -353,8 +354,8 @@ class ServerOfOurClient(unittest.TestCase):
             async for _, number, _ in requests(client, "json"):
                 await client.send(subscribed("json", number, "trades:X"))
                 break
-            await client.send(event(1, 1 << 20))
-            await client.send(event(2, (1 << 20) + 1))
+            await client.send(event(1, MESSAGE_BYTES_MAX))
+            await client.send(event(2, MESSAGE_BYTES_MAX + 1))
             await client.wait_closed()
             codes.append(client.close_code)
         with PeerServer(handler, subprotocols=[JSON]) as server:

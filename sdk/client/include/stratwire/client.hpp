@@ -49,6 +49,8 @@ struct Delivery {
 };
 
 /// What receive() returns: a T and where it belongs; empty when there is none.
+///
+/// \thread the one that takes messages from the client
 template <class T>
 class Received {
  public:
