@@ -333,7 +333,7 @@ const Delivery* ClientLoop::next() {
         delivery_.body = std::get<Event>(message_.body);
       }
       delivery_.envelope.seq = message_.envelope.seq;
-      delivery_.epoch = place_.epoch;
+      delivery_.epoch = session_.place().epoch;
       return &delivery_;
     }
     if (session_.has_actions()) [[unlikely]]
@@ -414,17 +414,17 @@ ClientLoop::Taken ClientLoop::take_message(std::string_view payload) {
 template <class T>
 ClientLoop::Taken ClientLoop::take_data(const T& body) {
   using Verdict = session::ClientSession::Verdict;
-  const Verdict verdict = session_.data(message_.envelope, place_);
+  const Verdict verdict = session_.data(message_.envelope);
   if (verdict == Verdict::drop) [[unlikely]]
     return Taken::something;
   if (abandoned_) [[unlikely]]
     return Taken::something;
   ++messages_;
-  delivery_.envelope.channel = place_.channel;
+  delivery_.envelope.channel = session_.place().channel;
   delivery_.received_at = received_at_;
   if (verdict == Verdict::deliver) [[likely]] {
     delivery_.envelope.seq = message_.envelope.seq;
-    delivery_.epoch = place_.epoch;
+    delivery_.epoch = session_.place().epoch;
     delivery_.body = body;
   } else {
     delivery_.envelope.seq = 0;

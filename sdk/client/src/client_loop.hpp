@@ -163,8 +163,7 @@ class ClientLoop {
   Message message_{};
   Delivery delivery_{};
   bool message_held_ = false;  // message_ comes next, its Gap was handed over.
-  session::ClientSession::Place place_{};
-  Notice notice_{};  // Of the delivery that was handed out last.
+  Notice notice_{};            // Of the delivery that was handed out last.
   std::vector<Hand> handing_{};
   std::size_t handed_ = 0;
   bool abandoned_ = false;

@@ -15,7 +15,8 @@ ChannelTable::ChannelTable() : slots_(kSlotsAtFirst), mask_(kSlotsAtFirst - 1) {
 Cursor& ChannelTable::intern(std::string_view channel) {
   const std::uint64_t hashed = hash(channel);
   if (Cursor* const found = find(channel, hashed)) return *found;
-  if ((cursors_.size() + 1) * 2 > slots_.size()) grow();
+  // At most a quarter full: a second look costs more than a slot (mispredicted, 5 ns).
+  if ((cursors_.size() + 1) * 4 > slots_.size()) grow();
   Cursor& cursor = cursors_.emplace_back();
   cursor.channel = keep(channel);
   place(hashed, cursor);

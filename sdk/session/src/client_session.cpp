@@ -60,6 +60,7 @@ void ClientSession::opened(Instant now) {
   phase_ = Phase::open;
   due_ = kNever;
   epoch_ = 0;
+  nowhere_.epoch = 0;
   server_message_bytes_max_ = 0;
   server_channels_max_ = 0;
   bytes_left_ = 0;
@@ -182,7 +183,7 @@ Instant ClientSession::next_tick() const noexcept {
 // ---- Messages
 
 ClientSession::Verdict ClientSession::uncommon(Continuity::Verdict verdict,
-                                               const Envelope& envelope, Place& place) {
+                                               const Envelope& envelope) {
   switch (verdict) {
     case Continuity::Verdict::duplicate:
       ++counts_.duplicates;
@@ -194,7 +195,7 @@ ClientSession::Verdict ClientSession::uncommon(Continuity::Verdict verdict,
     case Continuity::Verdict::deliver_after_gap:
       break;
   }
-  place = {continuity_.channel(), continuity_.epoch()};
+  place_ = &continuity_.cursor();
   const Gap& missing = continuity_.gap();
   ++counts_.gaps;
   if (missing.to >= missing.from) counts_.missed += missing.to - missing.from + 1;
@@ -237,6 +238,7 @@ void ClientSession::control(const Envelope& envelope, WsMessage&& message, Insta
 
 void ClientSession::on(const Welcome& welcome) {
   epoch_ = welcome.epoch;
+  nowhere_.epoch = welcome.epoch;
   server_message_bytes_max_ = welcome.message_bytes_max;
   server_channels_max_ = welcome.channels_max;
   continuity_.welcomed(welcome.epoch);
@@ -251,7 +253,7 @@ void ClientSession::on(Subscribed&& answer) {
     if (result.code != Errc::ok || !subscriptions_.wished(result.channel)) continue;
     const std::uint64_t epoch = result.epoch != 0 ? result.epoch : epoch_;
     if (const auto gap = continuity_.subscribed(result.channel, epoch, result.head)) {
-      hand_gap(continuity_.channel(), *gap);
+      hand_gap(continuity_.cursor().channel, *gap);
     }
   }
   maybe_live();
@@ -313,7 +315,7 @@ void ClientSession::on(const Envelope& envelope, const Gap& gap) {
       break;
     case Continuity::Verdict::deliver:
     case Continuity::Verdict::deliver_after_gap:
-      hand_gap(continuity_.channel(), continuity_.gap());
+      hand_gap(continuity_.cursor().channel, continuity_.gap());
       break;
   }
 }

@@ -105,9 +105,7 @@ class ClientSessionTest : public ::testing::Test {
   void answer(std::vector<ChannelResult> results) {
     from_server(Subscribed{asked.id, std::move(results)});
   }
-  Verdict data(std::string_view channel, std::uint64_t seq) {
-    return session.data({channel, seq}, place);
-  }
+  Verdict data(std::string_view channel, std::uint64_t seq) { return session.data({channel, seq}); }
   void send(std::uint64_t id, std::size_t bytes = 10) {
     session.send({id * 2, id, std::string(bytes, 'x'), now});
   }
@@ -115,7 +113,6 @@ class ClientSessionTest : public ::testing::Test {
 
   Instant now = t0;
   ClientSession session{config()};
-  ClientSession::Place place{};
   Subscribe asked{};
   Unsubscribe left{};
   StateEvent last{};
@@ -202,7 +199,7 @@ TEST_F(ClientSessionTest, WhatWasMissedIsOneGapBeforeTheNextMessage) {
   connect();
   answer({{"prices:A", Errc::ok, "", kEpoch, 0}});
   ASSERT_EQ(data("prices:A", 1), Verdict::deliver);
-  EXPECT_EQ(place.epoch, kEpoch);
+  EXPECT_EQ(session.place().epoch, kEpoch);
   lose();
   connect();
   answer({{"prices:A", Errc::ok, "", kEpoch, 4}});
@@ -246,14 +243,15 @@ TEST_F(ClientSessionTest, AGapOfTheServerIsHandedOver) {
 TEST_F(ClientSessionTest, ABroadcastHasNoChannelAndIsDelivered) {
   connect();
   EXPECT_EQ(data("", 0), Verdict::deliver);
-  EXPECT_EQ(place.channel, "");
+  EXPECT_EQ(session.place().channel, "");
+  EXPECT_EQ(session.place().epoch, kEpoch);
 }
 
 TEST_F(ClientSessionTest, PlacesKeepTheirNames) {
   connect();
   std::string frame = "prices:A";
   ASSERT_EQ(data(frame, 1), Verdict::deliver);
-  const std::string_view kept = place.channel;
+  const std::string_view kept = session.place().channel;
   frame.assign("????????");
   EXPECT_EQ(kept, "prices:A");
 }
@@ -561,9 +559,9 @@ TEST_F(ClientSessionTest, TooManyChannelsAreTheEndAndSaySo) {
   ClientSession limited{small};
   limited.start(now);
   limited.opened(now);
-  EXPECT_EQ(limited.data({"prices:A", 1}, place), Verdict::deliver);
-  EXPECT_EQ(limited.data({"prices:B", 1}, place), Verdict::deliver);
-  EXPECT_EQ(limited.data({"prices:C", 1}, place), Verdict::drop);
+  EXPECT_EQ(limited.data({"prices:A", 1}), Verdict::deliver);
+  EXPECT_EQ(limited.data({"prices:B", 1}), Verdict::deliver);
+  EXPECT_EQ(limited.data({"prices:C", 1}), Verdict::drop);
   EXPECT_EQ(limited.state(), ClientState::failed);
   EXPECT_EQ(limited.cause().code, Errc::too_many_channels);
 }

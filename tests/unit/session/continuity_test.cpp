@@ -37,8 +37,8 @@ Gap gap(std::uint64_t from, std::uint64_t to, Gap::Reason reason, std::uint64_t 
 TEST(Continuity, TheNextOneIsDelivered) {
   At continuity{3};
   EXPECT_EQ(continuity.message(kChannel, 4), Verdict::deliver);
-  EXPECT_EQ(continuity.channel(), kChannel);
-  EXPECT_EQ(continuity.epoch(), kEpoch);
+  EXPECT_EQ(continuity.cursor().channel, kChannel);
+  EXPECT_EQ(continuity.cursor().epoch, kEpoch);
 }
 
 TEST(Continuity, WhatWasHandedOverIsADuplicate) {
@@ -69,7 +69,7 @@ TEST(Continuity, AChannelOfAWildcardStartsWithItsFirstMessage) {
   EXPECT_EQ(continuity.subscribed("prices:*", kEpoch, 0), std::nullopt);
   EXPECT_EQ(continuity.channels(), 0u);
   EXPECT_EQ(continuity.message(kChannel, 41), Verdict::deliver);
-  EXPECT_EQ(continuity.epoch(), kEpoch);
+  EXPECT_EQ(continuity.cursor().epoch, kEpoch);
   EXPECT_EQ(continuity.message(kChannel, 42), Verdict::deliver);
 }
 
@@ -139,7 +139,7 @@ TEST(Continuity, AGapOfAnotherEpochIsOneEpochChange) {
             Verdict::deliver);
   EXPECT_EQ(continuity.gap(), gap(501, 0, Gap::Reason::epoch_change));
   EXPECT_EQ(continuity.message(kChannel, 8), Verdict::deliver);
-  EXPECT_EQ(continuity.epoch(), kNextEpoch);
+  EXPECT_EQ(continuity.cursor().epoch, kNextEpoch);
 }
 
 TEST(Continuity, NothingMissedWhileAwayIsNoGap) {
@@ -161,7 +161,7 @@ TEST(Continuity, AnotherEpochAfterAReconnectIsOneGapOfUnknownEnd) {
   reconnect(continuity, kNextEpoch);
   EXPECT_EQ(continuity.subscribed(kChannel, kNextEpoch, 2), gap(6, 0, Gap::Reason::epoch_change));
   EXPECT_EQ(continuity.message(kChannel, 3), Verdict::deliver);
-  EXPECT_EQ(continuity.epoch(), kNextEpoch);
+  EXPECT_EQ(continuity.cursor().epoch, kNextEpoch);
 }
 
 TEST(Continuity, AHeadThatWentBackIsANewNumbering) {
@@ -194,7 +194,7 @@ TEST(Continuity, OfAWildcardTheFirstMessageAfterAReconnectDecides) {
   reconnect(continuity, kNextEpoch);
   EXPECT_EQ(continuity.message(kChannel, 6), Verdict::deliver_after_gap);
   EXPECT_EQ(continuity.gap(), gap(6, 0, Gap::Reason::epoch_change));
-  EXPECT_EQ(continuity.epoch(), kNextEpoch);
+  EXPECT_EQ(continuity.cursor().epoch, kNextEpoch);
   EXPECT_EQ(continuity.message(kChannel, 7), Verdict::deliver);
 }
 

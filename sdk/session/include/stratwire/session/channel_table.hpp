@@ -24,7 +24,7 @@ struct alignas(64) Cursor {
 };
 static_assert(sizeof(Cursor) == 64);
 
-/// Open-addressing table of interned names, linear probing, at most half full.
+/// Open-addressing table of interned names, linear probing, at most a quarter full.
 ///
 /// Names are never removed: a view of one stays valid, also in messages that wait in a ring. The
 /// number of names is limited; see Continuity.
@@ -55,26 +55,27 @@ class ChannelTable {
   /// Two multiplications for up to 16 bytes, one more for each further 16 (folded 128-bit product,
   /// as in wyhash by Wang Yi).
   [[nodiscard]] static std::uint64_t hash(std::string_view text) noexcept {
-    const char* at = text.data();
-    std::size_t left = text.size();
-    std::uint64_t seed = kSeed0 ^ left;
-    while (left > 16) {
-      seed = fold(load8(at) ^ kSeed1, load8(at + 8) ^ seed);
-      at += 16;
-      left -= 16;
-    }
+    const char* const end = text.data() + text.size();
+    std::uint64_t seed = kSeed0 ^ text.size();
     std::uint64_t a = 0;
     std::uint64_t b = 0;
-    if (left >= 8) {
-      a = load8(at);
-      b = load8(at + left - 8);
-    } else if (left >= 4) {
-      a = load4(at);
-      b = load4(at + left - 4);
-    } else if (left > 0) {
-      a = static_cast<unsigned char>(at[0]);
-      b = (std::uint64_t{static_cast<unsigned char>(at[left / 2])} << 8) |
-          static_cast<unsigned char>(at[left - 1]);
+    // The tail overlaps what was read: names of 17 to 32 bytes all take the same branches.
+    if (text.size() >= 16) {
+      for (const char* at = text.data(); end - at > 16; at += 16) {
+        seed = fold(load8(at) ^ kSeed1, load8(at + 8) ^ seed);
+      }
+      a = load8(end - 16);
+      b = load8(end - 8);
+    } else if (text.size() >= 8) {
+      a = load8(text.data());
+      b = load8(end - 8);
+    } else if (text.size() >= 4) {
+      a = load4(text.data());
+      b = load4(end - 4);
+    } else if (!text.empty()) {
+      a = static_cast<unsigned char>(text.front());
+      b = (std::uint64_t{static_cast<unsigned char>(text[text.size() / 2])} << 8) |
+          static_cast<unsigned char>(text.back());
     }
     return fold(a ^ kSeed1, b ^ seed);
   }
@@ -103,9 +104,24 @@ class ChannelTable {
     return word;
   }
 
+  // Inline, because the call of memcmp() costs as much as comparing a name does.
+  static bool same(std::string_view a, std::string_view b) noexcept {
+    const std::size_t bytes = a.size();
+    if (bytes != b.size()) return false;
+    if (bytes < 8) return std::memcmp(a.data(), b.data(), bytes) == 0;
+    std::size_t at = 0;
+    for (; at + 16 < bytes; at += 16) {
+      if (differ8(a, b, at) | differ8(a, b, at + 8)) return false;
+    }
+    if (bytes < 16) return (differ8(a, b, 0) | differ8(a, b, bytes - 8)) == 0;
+    return (differ8(a, b, bytes - 16) | differ8(a, b, bytes - 8)) == 0;
+  }
+  static std::uint64_t differ8(std::string_view a, std::string_view b, std::size_t at) noexcept {
+    return load8(a.data() + at) ^ load8(b.data() + at);
+  }
   [[nodiscard]] Cursor* find(std::string_view channel, std::uint64_t hashed) noexcept {
     for (std::size_t at = hashed & mask_; slots_[at].cursor != nullptr; at = (at + 1) & mask_) {
-      if (slots_[at].hash == hashed && slots_[at].cursor->channel == channel) {
+      if (slots_[at].hash == hashed && same(slots_[at].cursor->channel, channel)) {
         return slots_[at].cursor;
       }
     }

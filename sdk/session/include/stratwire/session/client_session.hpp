@@ -104,13 +104,9 @@ class ClientSession {
     deliver_after_gap,  ///< gap() first.
     drop,               ///< A duplicate, or nobody wants it any more.
   };
-  /// Where a message belongs, with the name that outlives it.
-  struct Place {
-    std::string_view channel{};
-    std::uint64_t epoch = 0;
-  };
-
   explicit ClientSession(ClientSessionConfig config);
+  ClientSession(const ClientSession&) = delete;
+  ClientSession& operator=(const ClientSession&) = delete;
 
   // ---- What happens
 
@@ -126,18 +122,17 @@ class ClientSession {
   /// The kernel has taken so many of the bytes that were put on this connection.
   void left(std::uint64_t bytes) noexcept { bytes_left_ = bytes; }
   /// A PriceUpdate, AccountUpdate or Event came.
-  [[nodiscard]] Verdict data(const Envelope& envelope, Place& place) {
+  [[nodiscard]] Verdict data(const Envelope& envelope) {
     if (phase_ != Phase::open) return Verdict::drop;
     if (envelope.channel.empty()) {
-      place = {{}, epoch_};
+      place_ = &nowhere_;
       return Verdict::deliver;
     }
     const auto verdict = continuity_.message(envelope.channel, envelope.seq);
-    if (verdict == Continuity::Verdict::deliver) [[likely]] {
-      place = {continuity_.channel(), continuity_.epoch()};
-      return Verdict::deliver;
-    }
-    return uncommon(verdict, envelope, place);
+    if (verdict != Continuity::Verdict::deliver) [[unlikely]]
+      return uncommon(verdict, envelope);
+    place_ = &continuity_.cursor();
+    return Verdict::deliver;
   }
   /// Anything else came.
   void control(const Envelope& envelope, WsMessage&& message, Instant now);
@@ -165,6 +160,8 @@ class ClientSession {
   /// next_send() was put there, behind so many other bytes.
   void send_written(std::uint64_t begins_at) { sends_.written(begins_at); }
   [[nodiscard]] Instant next_tick() const noexcept;
+  /// Channel and epoch of the last data() that was not dropped; the name lives as long as this.
+  [[nodiscard]] const Cursor& place() const noexcept { return *place_; }
   /// Of the last data() that said deliver_after_gap.
   [[nodiscard]] const Gap& gap() const noexcept { return continuity_.gap(); }
 
@@ -182,8 +179,7 @@ class ClientSession {
  private:
   enum class Phase : std::uint8_t { idle, trying, open, closing, ended };
 
-  [[nodiscard]] Verdict uncommon(Continuity::Verdict verdict, const Envelope& envelope,
-                                 Place& place);
+  [[nodiscard]] Verdict uncommon(Continuity::Verdict verdict, const Envelope& envelope);
   void on(const Welcome& welcome);
   void on(Subscribed&& answer);
   void on(Unsubscribed&& answer);
@@ -208,6 +204,8 @@ class ClientSession {
   Phase phase_ = Phase::idle;
   ClientState state_ = ClientState::connecting;
   std::uint64_t epoch_ = 0;
+  Cursor nowhere_{};  // Of messages outside a channel.
+  const Cursor* place_ = &nowhere_;
   Continuity continuity_;
   Heartbeat heartbeat_;
   Backoff backoff_;

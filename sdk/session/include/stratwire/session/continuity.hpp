@@ -71,9 +71,8 @@ class Continuity {
 
   // Of the last call, until the next one.
 
-  /// Precondition: the verdict was deliver or deliver_after_gap. The name lives as long as this.
-  [[nodiscard]] std::string_view channel() const noexcept { return cursor_->channel; }
-  [[nodiscard]] std::uint64_t epoch() const noexcept { return cursor_->epoch; }
+  /// Precondition: the verdict was deliver or deliver_after_gap. Lives as long as this.
+  [[nodiscard]] const Cursor& cursor() const noexcept { return *cursor_; }
   [[nodiscard]] const Gap& gap() const noexcept { return gap_; }
 
   [[nodiscard]] std::size_t channels() const noexcept { return table_.size(); }
