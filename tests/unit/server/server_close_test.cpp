@@ -1,5 +1,6 @@
 // How connections and servers end.
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <initializer_list>
@@ -85,6 +86,57 @@ TEST(ServerClose, PeersThatVanishAreForgotten) {
   EXPECT_EQ(fresh.subscribe({"prices:A"}).results.at(0).head, 1U);
   ASSERT_EQ(server.publish("prices:A", price()), PublishStatus::ok);
   EXPECT_EQ(fresh.expect_seq("prices:A"), 2U);
+}
+
+class Forgetting : public testing::TestWithParam<std::size_t> {};
+INSTANTIATE_TEST_SUITE_P(IoThreads, Forgetting, testing::Values(1, 2, 3));
+
+TEST_P(Forgetting, NothingIsEncodedForThoseWhoWent) {
+  // MessagePack binary has no form in JSON: the hub says so whenever somebody wants it in JSON.
+  std::atomic<std::uint64_t> wanted_in_json{0};
+  ServerConfig config = quiet_config();
+  config.io_threads = GetParam();
+  config.log = [&wanted_in_json](LogLevel, std::string_view text) {
+    if (text.find("can't be encoded") != std::string_view::npos) ++wanted_in_json;
+  };
+  Server server = open_server(config);
+  Publisher events = server.publisher("events:A");
+  const auto is_wanted = [&] {
+    const std::uint64_t before = wanted_in_json;
+    const std::uint64_t published = server.stats().published;
+    EXPECT_EQ(events.publish(Event{"Blob", {Codec::msgpack, std::string_view("\xc4\x01x")}}),
+              PublishStatus::ok);
+    eventually([&] { return server.stats().published > published; }, "stamped");
+    (void)server.connections(0);  // behind the turn in which it was encoded
+    return wanted_in_json != before;
+  };
+  EXPECT_FALSE(is_wanted());
+  {
+    std::vector<TestClient> clients;
+    for (int i = 0; i < 3; ++i) {
+      clients.emplace_back(server);
+      (void)clients.back().subscribe({"events:A", "events:*"});
+    }
+    EXPECT_TRUE(is_wanted());
+    for (TestClient& client : clients) (void)client.expect<Gap>();
+    // One unsubscribes, one closes, one is killed.
+    (void)clients[0].unsubscribe({"events:A", "events:*"});
+    clients[1].raw().send_close(transport::CloseCode::normal);
+    EXPECT_TRUE(is_wanted());
+    clients[2].raw().reset();
+    eventually([&] { return !is_wanted(); }, "nobody wants it in JSON any more");
+  }
+  // While the subscription is still on its way to the hub.
+  for (int i = 0; i < 60; ++i) {
+    TestClient client(server);
+    for (int n = 0; n <= i % 3; ++n) {
+      client.send(Subscribe{{"events:A", "events:*"}, 1});
+      if (n == 1) client.send(Unsubscribe{{"events:A"}, 2});
+    }
+    client.raw().reset();
+  }
+  eventually([&] { return server.stats().connections == 0; }, "all are gone");
+  eventually([&] { return !is_wanted(); }, "nobody wants it in JSON any more");
 }
 
 class Draining : public testing::TestWithParam<std::size_t> {};
