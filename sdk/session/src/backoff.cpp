@@ -9,6 +9,9 @@ namespace {
 // comes back is met after 50 ms at most.
 constexpr Duration kKnockMin = std::chrono::milliseconds{25};
 constexpr Duration kKnockMax = std::chrono::milliseconds{50};
+// A server that takes connections and cuts them at once must not be knocked at; one that was there
+// for so long and went may come back any moment.
+constexpr Duration kKnockAfter = std::chrono::seconds{1};
 
 // SplitMix64 (Steele, Lea, Flood 2014): one word of state, any seed will do.
 std::uint64_t next_random(std::uint64_t& state) noexcept {
@@ -33,9 +36,11 @@ void Backoff::opened(Instant now) noexcept {
 Backoff::Next Backoff::lost(Instant now, Loss loss) noexcept {
   const bool opened = opened_at_.has_value();
   const bool healthy = opened && heard_at_ - *opened_at_ >= policy_.healthy_after;
+  const bool may_knock = loss == Loss::refused ||
+                         (loss == Loss::ordinary && opened && now - *opened_at_ >= kKnockAfter);
   opened_at_.reset();
   if (loss == Loss::refused && now < due_) {
-    Next next = until_due(now, loss);
+    Next next = until_due(now, may_knock);
     next.counted = false;
     return next;
   }
@@ -56,15 +61,15 @@ Backoff::Next Backoff::lost(Instant now, Loss loss) noexcept {
     next.delay = policy_.delay_base + jitter(schedule_max(attempt_ + 2));
   } else {
     due_ = now + jitter(forgiven ? policy_.first_delay_max : schedule_max(attempt_));
-    next = until_due(now, loss);
+    next = until_due(now, may_knock);
   }
   return next;
 }
 
-Backoff::Next Backoff::until_due(Instant now, Loss loss) noexcept {
+Backoff::Next Backoff::until_due(Instant now, bool may_knock) noexcept {
   Next next;
   next.delay = due_ - now;
-  if (nearness_ == Nearness::same_host && loss == Loss::refused && next.delay > kKnockMax) {
+  if (nearness_ == Nearness::same_host && may_knock && next.delay > kKnockMax) {
     next.delay = kKnockMin + jitter(kKnockMax - kKnockMin);
     next.knock = true;
   }

@@ -187,6 +187,36 @@ TEST(Backoff, KnocksAreNeitherAttemptsNorAnnounced) {
   EXPECT_GT(knocks, 20);
 }
 
+/// The next try after three connections that each lived for `life` and were cut.
+Backoff::Next after_three_cuts(Duration life, std::uint64_t seed) {
+  Backoff backoff{{}, Nearness::same_host, seed};
+  Instant now = t0;
+  Backoff::Next next;
+  for (int i = 0; i < 3; ++i) {
+    backoff.opened(now);
+    now += life;
+    next = backoff.lost(now, Loss::ordinary);
+    now += next.delay;
+  }
+  return next;
+}
+
+TEST(Backoff, KnocksAfterTheSameHostCutAConnectionThatHadLivedForASecond) {
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    EXPECT_LE(after_three_cuts(1s, seed).delay, 50ms) << "seed " << seed;
+  }
+}
+
+TEST(Backoff, DoesNotKnockAtAServerThatTakesConnectionsAndCutsThem) {
+  Duration longest{};
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    const Backoff::Next next = after_three_cuts(999ms, seed);
+    EXPECT_FALSE(next.knock) << "seed " << seed;
+    longest = std::max(longest, next.delay);
+  }
+  EXPECT_GT(longest, 100ms);
+}
+
 TEST(Backoff, ARemotePeerIsNeverKnockedAt) {
   Backoff backoff{{}, Nearness::remote, kSeed};
   Instant now = t0;

@@ -38,9 +38,10 @@ enum class Loss : std::uint8_t {
 /// Full jitter, so that clients cut together do not come back together; see "Exponential Backoff
 /// And Jitter" (AWS architecture blog).
 ///
-/// Once a peer on the same host refuses, a try disturbs nobody, and a strategy wants its restarted
-/// server back now: until the next try of the schedule is due it knocks every 25 to 50 ms. A
-/// refused knock is not an attempt: `attempts_max` counts the schedule only.
+/// Once a peer on the same host refuses, or goes after a second or more without a word, a try
+/// disturbs nobody, and a strategy wants its restarted server back now: until the next try of the
+/// schedule is due it knocks every 25 to 50 ms. A refused knock is not an attempt: `attempts_max`
+/// counts the schedule only.
 ///
 /// \thread one thread at a time
 class Backoff {
@@ -73,7 +74,7 @@ class Backoff {
  private:
   [[nodiscard]] Duration jitter(Duration delay_max) noexcept;
   [[nodiscard]] Duration schedule_max(std::uint32_t attempt) const noexcept;
-  [[nodiscard]] Next until_due(Instant now, Loss loss) noexcept;
+  [[nodiscard]] Next until_due(Instant now, bool may_knock) noexcept;
 
   BackoffPolicy policy_;
   Nearness nearness_;
