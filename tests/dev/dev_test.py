@@ -40,6 +40,8 @@ class Usage(unittest.TestCase):
                                  (["demo", "--codec", "xml"], "not 'xml'"),
                                  (["format", "--chekc"], "no option '--chekc'"),
                                  (["fuzz", "--seconds", "x"], "--seconds needs a number, not 'x'"),
+                                 (["bench", "fast"], "no bench 'fast'; there are: "),
+                                 (["bench", "--fast"], "no option '--fast'"),
                                  (["deps", "dmeo"], "'dmeo' is no verb"),
                                  (["clean", "-a"], "--all or nothing")):
             with self.subTest(arguments=arguments):
