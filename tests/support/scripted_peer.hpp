@@ -101,6 +101,11 @@ class ScriptedPeer {
     ASSERT_EQ(offered.size(), 1u);
     send_bytes(handshake.accept(offered[0]));
   }
+  /// Takes the next connection and upgrades it without choosing a subprotocol.
+  void accept_plain() {
+    accept_silently();
+    send_bytes(read_request().accept(""));
+  }
   /// Takes the next connection and answers with something else.
   void refuse(unsigned status, std::string_view body) {
     accept_silently();

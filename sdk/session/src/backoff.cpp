@@ -38,9 +38,11 @@ Backoff::Next Backoff::lost(Instant now, Loss loss) noexcept {
   const bool healthy = opened && heard_at_ - *opened_at_ >= policy_.healthy_after;
   const bool may_knock = loss == Loss::refused ||
                          (loss == Loss::ordinary && opened && now - *opened_at_ >= kKnockAfter);
+  const Until until =
+      may_knock && nearness_ == Nearness::same_host ? Until::due_or_knock : Until::due;
   opened_at_.reset();
   if (loss == Loss::refused && now < due_) {
-    Next next = until_due(now, may_knock);
+    Next next = wait(now, until);
     next.counted = false;
     return next;
   }
@@ -61,15 +63,15 @@ Backoff::Next Backoff::lost(Instant now, Loss loss) noexcept {
     next.delay = policy_.delay_base + jitter(schedule_max(attempt_ + 2));
   } else {
     due_ = now + jitter(forgiven ? policy_.first_delay_max : schedule_max(attempt_));
-    next = until_due(now, may_knock);
+    next = wait(now, until);
   }
   return next;
 }
 
-Backoff::Next Backoff::until_due(Instant now, bool may_knock) noexcept {
+Backoff::Next Backoff::wait(Instant now, Until until) noexcept {
   Next next;
   next.delay = due_ - now;
-  if (nearness_ == Nearness::same_host && may_knock && next.delay > kKnockMax) {
+  if (until == Until::due_or_knock && next.delay > kKnockMax) {
     next.delay = kKnockMin + jitter(kKnockMax - kKnockMin);
     next.knock = true;
   }

@@ -90,7 +90,6 @@ void ClientSession::try_failed(Instant now, Error cause, Loss loss) {
 
 void ClientSession::lost(Instant now, Ending ending) {
   if (phase_ != Phase::open && phase_ != Phase::closing) return;
-  subscriptions_.disconnected();
   sends_.lost(bytes_left_, fates_);
   report_fates();
   if (phase_ == Phase::closing) {

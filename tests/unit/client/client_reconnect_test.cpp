@@ -1,6 +1,8 @@
 // Connections that break, servers that refuse, and what the strategy is told of it.
+#include <algorithm>
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include <stratwire/client.hpp>
 
@@ -81,26 +83,33 @@ TEST_P(ClientTest, BackWithin150MillisecondsOfThePortBeingOpen) {
   peer.stop_listening();
   peer.cut();
   // Away for long enough that a back-off of any kind would have grown beyond 150 ms.
-  const auto away_until = std::chrono::steady_clock::now() + 1500ms;
-  ASSERT_TRUE(eventually([&] {
+  auto seen = std::chrono::steady_clock::now();
+  const auto away_until = seen + 1500ms;
+  auto longest_gap = seen - seen;
+  const auto poll = [&] {
     strategy.poll();
-    return std::chrono::steady_clock::now() >= away_until;
+    const auto now = std::chrono::steady_clock::now();
+    longest_gap = std::max(longest_gap, now - std::exchange(seen, now));
+  };
+  peer.while_waiting = poll;
+  ASSERT_TRUE(eventually([&] {
+    poll();
+    return seen >= away_until;
   }));
   peer.listen();
   const auto open = std::chrono::steady_clock::now();
   peer.greet_and_grant(kEpoch + 1, 0);
   const auto back = std::chrono::steady_clock::now() - open;
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-  EXPECT_LT(back, 1500ms);
-#else
-  EXPECT_LT(back, 150ms);
-#endif
+  // A machine that does not let this very thread run can't be blamed on the client.
+  EXPECT_LT(back, 150ms + 10 * longest_gap);
   // The knocks between the tries of the schedule are not told of.
   std::size_t told = 0;
   for (const std::string& text : strategy.take()) told += text.starts_with("backing_off") ? 1u : 0u;
   EXPECT_GE(told, 1u);
   EXPECT_LE(told, 12u);
-  EXPECT_GE(strategy.client.metrics().connect_failures, 15u);
+  if (longest_gap < 10ms) {
+    EXPECT_GE(strategy.client.metrics().connect_failures, 15u);
+  }
 }
 
 TEST_P(ClientTest, ARefusedPortIsTriedUntilTheAttemptsAreUsedUp) {
@@ -126,6 +135,12 @@ TEST_P(ClientTest, ANotFoundIsTheEndAndSaysWhatTheServerSaid) {
   EXPECT_NE(error.context.find("404"), std::string::npos) << error.context;
   EXPECT_NE(error.context.find("ask for /stream"), std::string::npos) << error.context;
   EXPECT_TRUE(strategy.hears("failed #1 not_websocket"));
+}
+
+TEST_P(ClientTest, AWebSocketServerOfAnotherProtocolIsTheEnd) {
+  Strategy strategy{peer, config()};
+  peer.accept_plain();
+  EXPECT_TRUE(strategy.hears("failed #1 subprotocol_refused"));
 }
 
 TEST_P(ClientTest, AServerErrorIsTriedAgain) {

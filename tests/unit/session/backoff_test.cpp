@@ -82,6 +82,25 @@ TEST(Backoff, TenSecondsOfTrafficResetTheTries) {
   EXPECT_LE(next.delay, 100ms);
 }
 
+TEST(Backoff, TriesThatFailAfterAHealthyConnectionAreCounted) {
+  Backoff backoff{{}, Nearness::remote, kSeed};
+  backoff.opened(t0);
+  backoff.heard(t0 + 60s);
+  static_cast<void>(backoff.lost(t0 + 60s, Loss::ordinary));
+  for (std::uint32_t i = 1; i <= 3; ++i) {
+    static_cast<void>(backoff.lost(t0 + 61s, Loss::ordinary));
+    EXPECT_EQ(backoff.attempt(), i);
+  }
+}
+
+TEST(Backoff, TheFirstTryHasABoundOfItsOwn) {
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    Backoff backoff{{.first_delay_max = 10ms, .delay_base = 1s}, Nearness::remote, seed};
+    backoff.opened(t0);
+    EXPECT_LE(backoff.lost(t0 + 1s, Loss::ordinary).delay, 10ms) << "seed " << seed;
+  }
+}
+
 TEST(Backoff, SilenceIsNotHealthy) {
   Backoff backoff{{}, Nearness::remote, kSeed};
   backoff.opened(t0);

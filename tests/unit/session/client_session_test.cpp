@@ -273,6 +273,19 @@ TEST_F(ClientSessionTest, AChannelTakenBackAndWishedAgainStartsWithoutAGap) {
   EXPECT_EQ(data("prices:A", 51), Verdict::deliver);
 }
 
+TEST_F(ClientSessionTest, AnAnswerForWhatWasTakenBackMeanwhileLeavesNoCursor) {
+  session.subscribe(Names{"prices:A"});
+  connect();
+  session.unsubscribe(Names{"prices:A"});
+  answer({{"prices:A", Errc::ok, "", kEpoch, 5}});
+  lose();
+  session.subscribe(Names{"prices:A"});
+  connect();
+  static_cast<void>(actions());
+  answer({{"prices:A", Errc::ok, "", kEpoch, 20}});
+  EXPECT_EQ(actions(), (Names{"subscribed", "live #2"})) << "nobody missed anything";
+}
+
 TEST_F(ClientSessionTest, TakingAWildcardBackForgetsItsChannelsButNotThoseWishedByName) {
   session.subscribe(Names{"prices:*", "prices:A", "token:*"});
   connect();

@@ -74,7 +74,8 @@ class Backoff {
  private:
   [[nodiscard]] Duration jitter(Duration delay_max) noexcept;
   [[nodiscard]] Duration schedule_max(std::uint32_t attempt) const noexcept;
-  [[nodiscard]] Next until_due(Instant now, bool may_knock) noexcept;
+  enum class Until : std::uint8_t { due, due_or_knock };
+  [[nodiscard]] Next wait(Instant now, Until until) noexcept;
 
   BackoffPolicy policy_;
   Nearness nearness_;

@@ -39,8 +39,6 @@ class SubscriptionTracker {
   [[nodiscard]] std::vector<Unsubscribe> unsubscribe(std::span<const std::string> channels);
   /// A new connection: forgets what the old one was asked, and asks for every wish.
   [[nodiscard]] std::vector<Subscribe> connected();
-  /// The connection is gone; its open requests will not be answered.
-  void disconnected() noexcept { open_.clear(); }
 
   /// A Subscribed or Unsubscribed, or an ErrorReply with its id, came.
   ///
