@@ -300,6 +300,57 @@ TEST_F(ClientSessionTest, TakingAWildcardBackForgetsItsChannelsButNotThoseWished
   EXPECT_EQ(data("token-x", 20), Verdict::deliver);
 }
 
+TEST_F(ClientSessionTest, AChannelThatAWildcardStillBringsIsNotForgotten) {
+  session.subscribe(Names{"prices:*", "prices:A"});
+  connect();
+  ASSERT_EQ(data("prices:A", 1), Verdict::deliver);
+  session.unsubscribe(Names{"prices:A"});
+  EXPECT_EQ(data("prices:A", 5), Verdict::deliver_after_gap);
+}
+
+TEST_F(ClientSessionTest, AnAnswerWithoutAnEpochIsOfTheServers) {
+  session.subscribe(Names{"prices:A"});
+  connect();
+  answer({{"prices:A", Errc::ok, "", 0, 3}});
+  ASSERT_EQ(data("prices:A", 4), Verdict::deliver);
+  EXPECT_EQ(session.place().epoch, kEpoch);
+}
+
+TEST_F(ClientSessionTest, WhatOneServerSaidIsForgottenOnTheNextConnection) {
+  connect(kEpoch, 1000);
+  session.left(1'000);
+  lose();
+  now = session.next_tick() + 1h;
+  session.tick(now);
+  session.opened(now);  // No Welcome this time.
+  static_cast<void>(actions());
+  session.tick(now + 3s);
+  EXPECT_EQ(actions(), Names{}) << "no heartbeat was promised";
+  ASSERT_EQ(data("", 0), Verdict::deliver);
+  EXPECT_EQ(session.place().epoch, 0u);
+  send(1, 70'000);
+  ASSERT_NE(session.next_send(), nullptr) << "its limit is not known";
+  session.send_written(0);
+  lose();
+  EXPECT_EQ(actions().size(), 1u) << "backing_off only: no byte of it had left";
+}
+
+TEST_F(ClientSessionTest, AHealthyConnectionResetsTheAttempts) {
+  session.start(now);
+  for (int i = 0; i < 3; ++i) {
+    session.try_failed(now, {Errc::connect_failed}, Loss::ordinary);
+    now = session.next_tick();
+    session.tick(now);
+  }
+  session.opened(now);
+  now += 10s;
+  session.heard(now);
+  lose();
+  static_cast<void>(actions());
+  EXPECT_EQ(last.state, ClientState::backing_off);
+  EXPECT_EQ(last.attempt, 0u);
+}
+
 TEST_F(ClientSessionTest, SilenceBeyondTheHeartbeatIsALoss) {
   connect();
   const Instant dead = now + 2500ms;
