@@ -189,17 +189,19 @@ std::string end_line(const ServerStats& stats, const FeedReport& report, std::ui
   return text;
 }
 
-/// Waits until every reader has taken all that was published, or nobody takes anything any more.
+/// Waits until every reader has taken all that the feed published, or nobody takes anything any
+/// more.
 ///
 /// \return what ended the wait: timeout for the two reasons above
-Wake::Reason wait_for_readers(const Server& server, Wake& wake,
+Wake::Reason wait_for_readers(const Server& server, std::uint64_t published, Wake& wake,
                               std::chrono::milliseconds patience) {
   using Clock = std::chrono::steady_clock;
   std::uint64_t sent = 0;
   auto last_progress = Clock::now();
   while (true) {
     const auto stats = server.stats();
-    if (stats.lag_bytes_max == 0) return Wake::Reason::timeout;
+    // What the hub has not taken from the inbox is in no lag yet.
+    if (stats.published >= published && stats.lag_bytes_max == 0) return Wake::Reason::timeout;
     if (stats.sent_bytes != sent) last_progress = Clock::now();
     sent = stats.sent_bytes;
     if (Clock::now() - last_progress > patience) return Wake::Reason::timeout;
@@ -245,7 +247,7 @@ int run(Options options) {
   if (reason == Wake::Reason::feed_ended) {
     // A drain has a deadline, and a replay is to be lossless: first all the time that readers need.
     log(LogLevel::info, "the feed has ended; waiting for the readers");
-    reason = wait_for_readers(server, wake, options.drain_timeout);
+    reason = wait_for_readers(server, runner->report().published, wake, options.drain_timeout);
   }
   next_signal_ends_at_once();
   const bool asked = reason == Wake::Reason::signal;

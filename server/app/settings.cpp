@@ -145,7 +145,7 @@ constexpr Setting kSettings[] = {
      [](Options& o, Text t) { return choice(o.server.waiting, t, kWaitings); }},
 
     {"inbox-messages", "N", "16384", {}, kLimits,
-     "Messages that may wait between publishers and the hub; a power of two",
+     "Messages that may wait between publishers and the hub, 64 to 32768",
      [](Options& o, Text t) { return size(o.server.inbox_messages, t); }},
     {"lane-bytes", "BYTES", "4194304", {}, kLimits,
      "How far a reader may fall behind before it gets a Gap",

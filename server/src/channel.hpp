@@ -69,10 +69,16 @@ class ChannelRegistry {
       : kinds_(std::make_shared<const session::KindSet>(kinds.begin(), kinds.end())),
         channels_max_(channels_max) {}
 
+  /// Who asks for a channel.
+  enum class Asker : std::uint8_t {
+    publisher,
+    client,  ///< May invent names: half of the server's channels are kept for publishers.
+  };
+
   /// The channel of that name, made if it is new.
   ///
   /// \errors  invalid_channel_name; too_many_channels when the server's limit is reached
-  Result<Channel*> find_or_make(std::string_view name);
+  Result<Channel*> find_or_make(std::string_view name, Asker asker);
   /// The kinds that clients may ask for, as of now.
   [[nodiscard]] std::shared_ptr<const session::KindSet> kinds() const;
   void add_kind(std::string_view kind);
@@ -87,6 +93,7 @@ class ChannelRegistry {
   std::unordered_map<std::string, std::unique_ptr<Channel>, Hash, std::equal_to<>> channels_;
   std::shared_ptr<const session::KindSet> kinds_;
   std::size_t channels_max_;
+  std::size_t made_by_clients_ = 0;
 };
 
 }  // namespace stratwire::server

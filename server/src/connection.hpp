@@ -23,6 +23,14 @@ struct Lane {
   [[nodiscard]] std::string_view unsent() const noexcept {
     return std::string_view(bytes).substr(sent);
   }
+  /// `count` bytes went. What went is forgotten once it is the larger half: a lane that is never
+  /// quite empty must not grow, and moving the rest costs less than sending it did.
+  void take(std::size_t count) {
+    sent += count;
+    if (sent <= bytes.size() / 2) return;
+    bytes.erase(0, sent);
+    sent = 0;
+  }
 };
 
 /// Kept small: ten thousand idle ones are ordinary. What is needed only sometimes is behind a
@@ -57,7 +65,6 @@ struct Connection {
   std::int64_t heard_at_ms = 0;   ///< Monotonic.
   std::int64_t deadline_ms = 0;   ///< Of handshake and closing.
   std::uint32_t member_slot = 0;
-  std::uint32_t lagging_slot = 0;
   std::uint32_t frame_rest = 0;  ///< Of the frame that the cursor lies in; 0 between frames.
   std::uint32_t gaps = 0;
   Phase phase = Phase::handshake;

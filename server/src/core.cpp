@@ -12,8 +12,8 @@
 namespace stratwire::server {
 namespace {
 
-/// Threads that may publish without the inbox being refused room.
-constexpr std::size_t kPublishingThreads = 64;
+/// Threads that may publish; each costs the inbox room for 64 messages, 13 KB.
+constexpr std::size_t kPublishingThreads = 512;
 
 Errc check_texts(std::string_view first, std::string_view second) noexcept {
   if (first.size() + second.size() > kPublishedTextBytesMax) return Errc::too_large;

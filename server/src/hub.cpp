@@ -140,7 +140,7 @@ void Hub::change_interest(InterestChange& change) {
 
 Subscription Hub::look_up(std::string_view name) {
   if (name.empty() || name.ends_with(":*")) return {};
-  const auto channel = core_.registry.find_or_make(name);
+  const auto channel = core_.registry.find_or_make(name, ChannelRegistry::Asker::client);
   if (!channel) return {nullptr, 0, channel.error()};
   return {*channel, (*channel)->head, {}};
 }
@@ -178,7 +178,7 @@ void Hub::count(std::string_view name, std::size_t slot, int change) {
     return;
   }
   // Not found: the server's limit of channels; the subscription is refused by look_up().
-  if (const auto channel = core_.registry.find_or_make(name)) {
+  if (const auto channel = core_.registry.find_or_make(name, ChannelRegistry::Asker::client)) {
     adopt(**channel);
     add((*channel)->subscriptions[slot]);
     refresh(**channel);

@@ -54,7 +54,7 @@ Cohort& IoThread::cohort_of(Dialect dialect, std::vector<std::string> channels) 
   for (const std::string& name : cohort.channels) {
     if (!name.ends_with(":*")) {
       // Granted by the hub, so that the channel exists.
-      if (const auto channel = core_.registry.find_or_make(name)) {
+      if (const auto channel = core_.registry.find_or_make(name, ChannelRegistry::Asker::client)) {
         route_of(**channel);
         route_to(cohort, **channel);
       }
@@ -181,11 +181,18 @@ void IoThread::flush(Connection& c) {
       return;
     }
     c.sent_bytes += result.bytes;
+    if (c.phase == Connection::Phase::closing) {
+      // It takes what is on its way to it: the time for its answer begins when it has all.
+      c.deadline_ms = now_ms_ + limits::kCloseTimeout.count();
+    }
     counters_.sent_bytes.add(result.bytes);
     const std::size_t from_lane = std::min(result.bytes, lane_bytes);
     if (from_lane != 0) {
-      c.lane->sent += from_lane;
-      if (from_lane == lane_bytes) c.lane.reset();
+      if (from_lane == lane_bytes) {
+        c.lane.reset();
+      } else {
+        c.lane->take(from_lane);
+      }
     }
     if (const std::size_t from_log = result.bytes - from_lane; from_log != 0) {
       const auto waiting = c.cohort->log.marks_from(c.cursor);

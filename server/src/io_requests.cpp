@@ -103,7 +103,14 @@ void IoThread::parse(Connection& c, std::span<char> input) {
         counters_.protocol_violations.add();
         core_.log(LogLevel::info, "connection " + std::to_string(c.id) +
                                       " broke the protocol: " + std::string(incoming.payload));
-        if (c.phase == Connection::Phase::open) close(c, incoming.code, incoming.payload);
+        if (c.phase == Connection::Phase::open) {
+          close(c, incoming.code,
+                incoming.code == transport::CloseCode::message_too_big
+                    ? "a message may have " +
+                          std::to_string(core_.config.inbound_message_bytes_max) +
+                          " bytes here; send several smaller ones"
+                    : std::string(incoming.payload));
+        }
         c.shutdown_when_sent = true;
         break;
     }
@@ -135,8 +142,9 @@ void IoThread::on_message(Connection& c, transport::Opcode opcode, std::string_v
   if (const auto decoded = decoder.decode(payload, message_); !decoded) {
     counters_.bad_messages.add();
     Error error = decoded.error();
-    error.context = std::string(describe(error.code)) + " (byte " + std::to_string(error.offset) +
-                    " of " + std::to_string(payload.size()) + ")";
+    error.context = std::string(describe(error.code)) + " At byte " + std::to_string(error.offset) +
+                    " of " + std::to_string(payload.size()) + ": " +
+                    session::quoted(payload.substr(error.offset));
     refuse(c, 0, std::move(error));
     return;
   }
@@ -288,7 +296,7 @@ void IoThread::on_publish(Connection& c, const Publish& request) {
     answer(checked.error().code, checked.error().context);
     return;
   }
-  const auto channel = core_.registry.find_or_make(request.channel);
+  const auto channel = core_.registry.find_or_make(request.channel, ChannelRegistry::Asker::client);
   if (!channel) {
     answer(channel.error().code, channel.error().context);
     return;

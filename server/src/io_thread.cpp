@@ -321,6 +321,8 @@ void IoThread::sweep_connections() {
       case Connection::Phase::handshake:
       case Connection::Phase::closing:
         if (now_ms_ < c.deadline_ms) break;
+        // A drain has a deadline of its own, and what was published before it is owed.
+        if (closing_all_ && !c.lane_unsent().empty()) break;
         if (c.phase == Connection::Phase::handshake) counters_.timeouts.add();
         drop(c);
         break;

@@ -205,7 +205,8 @@ Publisher Server::publisher(std::string_view channel, Pacing pacing) {
     return publisher;
   }
   state.core->registry.add_kind(name->kind);
-  const auto made = state.core->registry.find_or_make(channel);
+  const auto made =
+      state.core->registry.find_or_make(channel, server::ChannelRegistry::Asker::publisher);
   if (made) {
     state.channel = *made;
   } else {

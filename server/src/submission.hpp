@@ -14,9 +14,6 @@ namespace stratwire::server {
 
 class Channel;
 
-/// Who may be made to wait for it.
-enum class Urgency : std::uint8_t { live, paced };
-
 /// Texts are kept inside, up to kInlineTextBytes; longer ones in one allocation.
 ///
 /// \thread one thread at a time; handed over by the inbox

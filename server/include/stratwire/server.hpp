@@ -77,7 +77,8 @@ struct ServerStats {
 /// A producer's handle on one channel. It may outlive its server; then, and when it was never
 /// given a channel, every publish() says closed.
 ///
-/// \thread any thread; publish() may be called from several at once, per-channel order is then
+/// \thread any thread, up to 512 of them per server (more are told back_pressured now and then);
+///         publish() may be called from several at once, per-channel order is then
 ///         the order in which the calls took effect
 class Publisher {
  public:

@@ -54,7 +54,8 @@ struct ServerConfig {
   /// Environment: WS_PING_INTERVAL, in seconds.
   std::chrono::milliseconds ping_interval{30'000};
 
-  /// Channels that this server holds at most, subscribed or published.
+  /// Channels that this server holds at most, subscribed or published; names that only clients ask
+  /// for get half of them, so that publishers always find room.
   std::size_t channels_max = 65'536;
   /// Channel kinds that clients may subscribe to, beside those of this server's publishers.
   std::vector<std::string> kinds = default_kinds();

@@ -10,15 +10,17 @@
 namespace stratwire::server {
 namespace {
 
+constexpr auto kPublisher = ChannelRegistry::Asker::publisher;
+
 TEST(Channel, KnowsItsKind) {
   ChannelRegistry registry({"prices"}, 100);
-  const auto price = registry.find_or_make("prices:A");
+  const auto price = registry.find_or_make("prices:A", kPublisher);
   ASSERT_TRUE(price);
   EXPECT_EQ((*price)->name(), "prices:A");
   EXPECT_EQ((*price)->kind(), "prices");
   EXPECT_TRUE((*price)->conflates());
   EXPECT_EQ((*price)->head, 0U);
-  const auto token = registry.find_or_make("token-x");
+  const auto token = registry.find_or_make("token-x", kPublisher);
   ASSERT_TRUE(token);
   EXPECT_EQ((*token)->kind(), "token");
   EXPECT_FALSE((*token)->conflates());
@@ -27,21 +29,32 @@ TEST(Channel, KnowsItsKind) {
 
 TEST(ChannelRegistry, FindsWhatItMade) {
   ChannelRegistry registry({}, 100);
-  Channel* const made = *registry.find_or_make("a:1");
-  EXPECT_EQ(*registry.find_or_make("a:1"), made);
+  Channel* const made = *registry.find_or_make("a:1", kPublisher);
+  EXPECT_EQ(*registry.find_or_make("a:1", kPublisher), made);
   EXPECT_EQ(registry.size(), 1U);
 }
 
 TEST(ChannelRegistry, RefusesBadNamesAndTooMany) {
   ChannelRegistry registry({}, 2);
-  EXPECT_EQ(registry.find_or_make("a b").error().code, Errc::invalid_channel_name);
-  EXPECT_EQ(registry.find_or_make("a:*").error().code, Errc::invalid_channel_name);
-  ASSERT_TRUE(registry.find_or_make("a:1"));
-  ASSERT_TRUE(registry.find_or_make("a:2"));
-  const auto third = registry.find_or_make("a:3");
+  EXPECT_EQ(registry.find_or_make("a b", kPublisher).error().code, Errc::invalid_channel_name);
+  EXPECT_EQ(registry.find_or_make("a:*", kPublisher).error().code, Errc::invalid_channel_name);
+  ASSERT_TRUE(registry.find_or_make("a:1", kPublisher));
+  ASSERT_TRUE(registry.find_or_make("a:2", kPublisher));
+  const auto third = registry.find_or_make("a:3", kPublisher);
   EXPECT_EQ(third.error().code, Errc::too_many_channels);
   EXPECT_NE(third.error().context.find("channels_max"), std::string::npos);
-  EXPECT_TRUE(registry.find_or_make("a:2")) << "what is there is still found";
+  EXPECT_TRUE(registry.find_or_make("a:2", kPublisher)) << "what is there is still found";
+}
+
+TEST(ChannelRegistry, ClientsCantTakeTheChannelsOfPublishers) {
+  ChannelRegistry registry({"a"}, 4);
+  constexpr auto kClient = ChannelRegistry::Asker::client;
+  ASSERT_TRUE(registry.find_or_make("a:1", kClient));
+  ASSERT_TRUE(registry.find_or_make("a:2", kClient));
+  EXPECT_EQ(registry.find_or_make("a:3", kClient).error().code, Errc::too_many_channels);
+  EXPECT_TRUE(registry.find_or_make("a:2", kClient)) << "what is there is still found";
+  EXPECT_TRUE(registry.find_or_make("a:3", kPublisher));
+  EXPECT_TRUE(registry.find_or_make("a:4", kPublisher));
 }
 
 TEST(ChannelRegistry, KindsGrowAndOldLooksStayAsTheyWere) {
@@ -65,7 +78,7 @@ TEST(ChannelRegistry, OneChannelPerNameFromAnyThread) {
     threads.emplace_back([&registry, &mine = seen[t]] {
       for (int i = 0; i < kNames; ++i) {
         registry.add_kind("kind" + std::to_string(i));
-        mine.push_back(*registry.find_or_make("a:" + std::to_string(i)));
+        mine.push_back(*registry.find_or_make("a:" + std::to_string(i), kPublisher));
       }
     });
   }
