@@ -302,7 +302,8 @@ const Delivery* Client::Impl::next_in_ring(Deadline deadline) {
 }
 
 const Delivery* Client::Impl::next_of_loop_now() {
-  if (loop_->mailbox().has_work()) loop_->turn();
+  // Commands only: a timer that is due must not speak before what waits in the socket was read.
+  loop_->take_commands();
   if (const Delivery* const delivery = loop_->next()) return delivery;
   // Timers after reading, as in run().
   if (loop_->read()) {

@@ -73,7 +73,7 @@ void ClientLoop::start() {
 
 bool ClientLoop::turn() {
   now_ = clock_now();
-  bool busy = mailbox_.has_work() && carry_out_commands(now_);
+  bool busy = take_commands();
   if (now_ >= session_.next_tick()) {
     session_.tick(now_);
     busy = true;
@@ -89,7 +89,15 @@ bool ClientLoop::turn() {
   return busy;
 }
 
-bool ClientLoop::carry_out_commands(Instant now) {
+bool ClientLoop::take_commands() {
+  if (!mailbox_.has_work()) return false;
+  now_ = clock_now();
+  carry_out_commands(now_);
+  flush();
+  return true;
+}
+
+void ClientLoop::carry_out_commands(Instant now) {
   mailbox_.take(commands_);
   std::uint32_t wishes = 0;
   for (Command& command : commands_) {
@@ -106,7 +114,6 @@ bool ClientLoop::carry_out_commands(Instant now) {
   perform();
   if (wishes != 0) mailbox_.wishes_done(wishes);
   if (!commands_.empty()) reported_messages_ = ~std::size_t{0};  // Report whatever it is now.
-  return true;
 }
 
 void ClientLoop::excuse_silence() {
@@ -198,8 +205,11 @@ void ClientLoop::flush() {
     }
   }
   const auto& sends = session_.sends();
-  if (sends.size() == reported_messages_ && sends.bytes() == reported_bytes_) return;
-  reported_messages_ = sends.size();
+  // What became of a message takes its place until the strategy has heard of it: one that sends
+  // and never polls is told back_pressured, instead of its reports filling the memory.
+  const std::size_t messages = sends.size() + handing_.size() - handed_;
+  if (messages == reported_messages_ && sends.bytes() == reported_bytes_) return;
+  reported_messages_ = messages;
   reported_bytes_ = sends.bytes();
   mailbox_.report(reported_messages_, reported_bytes_);
 }

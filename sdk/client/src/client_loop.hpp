@@ -49,6 +49,10 @@ class ClientLoop {
   void start();
   /// \return whether something happened
   bool turn();
+  /// What was put in the mailbox, without a look at the timers; part of every turn().
+  ///
+  /// \return whether something was there
+  bool take_commands();
   [[nodiscard]] const Delivery* next();
   /// Precondition: next() said nullptr. \return whether something came
   bool read();
@@ -108,7 +112,7 @@ class ClientLoop {
              transport::Wakeup wakeup);
 
   // Commands and actions.
-  bool carry_out_commands(Instant now);
+  void carry_out_commands(Instant now);
   void perform();
   void perform(const session::action::Write& write);
   void perform_connect();

@@ -7,6 +7,11 @@
 namespace stratwire::session {
 namespace {
 
+// A refused kind is asked for again: soon, because the producer of a server that has just started
+// opens its channels a moment later, then seldom.
+constexpr Duration kAskAgainMin = std::chrono::milliseconds{100};
+constexpr Duration kAskAgainMax = std::chrono::seconds{5};
+
 std::string text_of(Errc code) {
   return std::string{describe(code)};
 }
@@ -64,6 +69,8 @@ void ClientSession::opened(Instant now) {
   server_message_bytes_max_ = 0;
   server_channels_max_ = 0;
   bytes_left_ = 0;
+  unknown_.clear();
+  ask_at_ = kNever;
   ++counts_.connects;
   backoff_.opened(now);
   heartbeat_.opened(now);
@@ -154,7 +161,7 @@ void ClientSession::tick(Instant now) {
   if (phase_ == Phase::open) {
     const Heartbeat::Action next = heartbeat_.step(now);
     if (next == Heartbeat::Action::send_ping) actions_.emplace_back(action::WritePing{});
-    if (next != Heartbeat::Action::declare_dead) return;
+    if (next != Heartbeat::Action::declare_dead) return ask_again(now);
     actions_.emplace_back(action::Drop{});
     lost(now, {{Errc::peer_timeout, 0, "nothing came from the server"}, 0});
     return;
@@ -175,7 +182,7 @@ void ClientSession::tick(Instant now) {
 
 Instant ClientSession::next_tick() const noexcept {
   if (phase_ == Phase::ended) return kNever;
-  const Instant own = phase_ == Phase::open ? heartbeat_.next() : due_;
+  const Instant own = phase_ == Phase::open ? std::min(heartbeat_.next(), ask_at_) : due_;
   return std::min(own, sends_.next_expiry());
 }
 
@@ -220,7 +227,9 @@ void ClientSession::fail_for_channel(std::string_view channel) {
 void ClientSession::control(const Envelope& envelope, WsMessage&& message, Instant now) {
   if (phase_ != Phase::open && phase_ != Phase::closing) return;
   if (auto* const welcome = std::get_if<Welcome>(&message)) return on(*welcome);
-  if (auto* const subscribed = std::get_if<Subscribed>(&message)) return on(std::move(*subscribed));
+  if (auto* const subscribed = std::get_if<Subscribed>(&message)) {
+    return on(std::move(*subscribed), now);
+  }
   if (auto* const gone = std::get_if<Unsubscribed>(&message)) return on(std::move(*gone));
   if (auto* const published = std::get_if<Published>(&message)) return on(std::move(*published));
   if (auto* const going = std::get_if<GoAway>(&message)) return on(*going);
@@ -244,10 +253,12 @@ void ClientSession::on(const Welcome& welcome) {
   heartbeat_.promised(std::chrono::milliseconds{welcome.heartbeat_ms});
 }
 
-void ClientSession::on(Subscribed&& answer) {
+void ClientSession::on(Subscribed&& answer, Instant now) {
   subscriptions_.answered(answer.id);
   const std::vector<ChannelResult> results = answer.results;
-  hand(std::move(answer));
+  const bool said = results.empty();
+  std::erase_if(answer.results, [&](const ChannelResult& result) { return !is_news(result, now); });
+  if (said || !answer.results.empty()) hand(std::move(answer));
   for (const ChannelResult& result : results) {
     if (result.code != Errc::ok || !subscriptions_.wished(result.channel)) continue;
     const std::uint64_t epoch = result.epoch != 0 ? result.epoch : epoch_;
@@ -256,6 +267,30 @@ void ClientSession::on(Subscribed&& answer) {
     }
   }
   maybe_live();
+}
+
+/// Keeps the channels whose kind the server does not know yet: its producer may be about to open
+/// them, so they are asked for again. \return whether the user was not told before
+bool ClientSession::is_news(const ChannelResult& result, Instant now) {
+  if (result.code != Errc::unknown_channel_kind || !subscriptions_.wished(result.channel)) {
+    unknown_.erase(result.channel);
+    return true;
+  }
+  const bool news = unknown_.insert(result.channel).second;
+  if (news) ask_delay_ = kAskAgainMin;
+  if (ask_at_ == kNever) ask_at_ = now + ask_delay_;
+  return news;
+}
+
+void ClientSession::ask_again(Instant now) {
+  if (now < ask_at_) return;
+  ask_at_ = kNever;
+  ask_delay_ = std::min(2 * ask_delay_, kAskAgainMax);
+  std::erase_if(unknown_, [this](const std::string& name) { return !subscriptions_.wished(name); });
+  const std::vector<std::string> channels(unknown_.begin(), unknown_.end());
+  for (Subscribe& request : subscriptions_.subscribe(channels)) {
+    actions_.emplace_back(action::Write{std::move(request)});
+  }
 }
 
 void ClientSession::on(Unsubscribed&& answer) {

@@ -222,6 +222,14 @@ TEST_P(ClientTest, ABrokenFrameIsAnsweredWithItsCodeAndTriedAgain) {
   EXPECT_TRUE(strategy.hears("live #2"));
 }
 
+TEST_P(ClientTest, TheCloseCodeArrivesAlthoughMoreWasOnItsWay) {
+  Strategy strategy{peer, config()};
+  peer.greet(kEpoch);
+  // Closing a socket with unread bytes resets the connection, and the close frame with it.
+  peer.send_bytes(std::string{"\xc1\x00", 2} + std::string(300'000, 'x'));
+  EXPECT_EQ(peer.expect_close(), 1002);
+}
+
 TEST_P(ClientTest, AMessageThatIsTooLargeEndsTheConnectionWith1009) {
   ClientConfig small = config();
   small.message_bytes_max = 2048;

@@ -404,5 +404,28 @@ TEST(ClientRing, AFullRingStopsReadingAndLosesNothing) {
   EXPECT_EQ(client.metrics().connects, 1u);
 }
 
+// Not reading is our doing: it says nothing about the peer.
+TEST(ClientRing, AFullRingIsNotTakenForADeadPeer) {
+  ScriptedPeer peer{Codec::json};
+  ClientConfig config = config_for({}, peer);
+  config.message_bytes_max = 1024;
+  config.ring_bytes = 4096;
+  auto client = Client::open(config).value();
+  client.subscribe({"prices:A"}).value();
+  peer.greet(kEpoch, 100);
+  peer.grant(peer.expect<Subscribe>(), kEpoch, 0);
+  for (std::uint64_t seq = 1; seq <= 100; ++seq) peer.price("prices:A", seq, 1);
+  ASSERT_TRUE(eventually([&] { return client.metrics().ring_full > 0; }));
+  // Twice the time after which silence is death.
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds{1400};
+  ASSERT_TRUE(eventually([&] { return std::chrono::steady_clock::now() > end; }));
+  for (std::uint64_t seq = 1; seq <= 100; ++seq) {
+    const auto update = client.receive_for<PriceUpdate>(kPatience);
+    ASSERT_TRUE(update);
+    ASSERT_EQ(update.seq(), seq);
+  }
+  EXPECT_EQ(client.metrics().connects, 1u);
+}
+
 }  // namespace
 }  // namespace stratwire::testing

@@ -161,6 +161,42 @@ TEST_F(ClientSessionTest, ARefusedSubscriptionIsAnAnswerToo) {
   EXPECT_EQ(asked.channels, Names{"nope:A"}) << "the next server may know it";
 }
 
+TEST_F(ClientSessionTest, AKindThatTheServerDoesNotKnowYetIsAskedForAgainAndToldOnce) {
+  session.subscribe(Names{"orders:A", "prices:B"});
+  connect();
+  const ChannelResult refused{"orders:A", Errc::unknown_channel_kind, "known: prices", 0, 0};
+  answer({refused, {"prices:B", Errc::ok, "", kEpoch, 0}});
+  EXPECT_EQ(actions(), (Names{"subscribed", "live #1"}));
+  for (const auto delay : {100ms, 200ms, 400ms}) {
+    EXPECT_EQ(session.next_tick(), now + delay);
+    now += delay;
+    session.tick(now);
+    EXPECT_EQ(actions(), Names{"subscribe orders:A"});
+    EXPECT_EQ(session.state(), ClientState::live);
+    answer({refused});
+    EXPECT_EQ(actions(), Names{});
+  }
+  now += 800ms;
+  session.tick(now);
+  EXPECT_EQ(actions(), Names{"subscribe orders:A"});
+  answer({{"orders:A", Errc::ok, "", kEpoch, 0}});
+  EXPECT_EQ(actions(), Names{"subscribed"});
+  now += 900ms;
+  session.tick(now);
+  EXPECT_EQ(actions(), Names{}) << "granted: not asked for again";
+}
+
+TEST_F(ClientSessionTest, ARefusedKindThatIsNoLongerWantedIsNotAskedForAgain) {
+  session.subscribe(Names{"orders:A"});
+  connect();
+  answer({{"orders:A", Errc::unknown_channel_kind, "known: prices", 0, 0}});
+  session.unsubscribe(Names{"orders:A"});
+  static_cast<void>(actions());
+  now += 100ms;
+  session.tick(now);
+  EXPECT_EQ(actions(), Names{});
+}
+
 TEST_F(ClientSessionTest, AnErrorReplyAnswersItsRequest) {
   session.subscribe(Names{"prices:A"});
   connect();

@@ -108,7 +108,7 @@ class ChannelTable {
   static bool same(std::string_view a, std::string_view b) noexcept {
     const std::size_t bytes = a.size();
     if (bytes != b.size()) return false;
-    if (bytes < 8) return std::memcmp(a.data(), b.data(), bytes) == 0;
+    if (bytes < 8) return a == b;
     std::size_t at = 0;
     for (; at + 16 < bytes; at += 16) {
       if (differ8(a, b, at) | differ8(a, b, at + 8)) return false;

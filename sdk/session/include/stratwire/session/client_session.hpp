@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -181,13 +183,15 @@ class ClientSession {
 
   [[nodiscard]] Verdict uncommon(Continuity::Verdict verdict, const Envelope& envelope);
   void on(const Welcome& welcome);
-  void on(Subscribed&& answer);
+  void on(Subscribed&& answer, Instant now);
   void on(Unsubscribed&& answer);
   void on(Published&& answer);
   void on(const GoAway& notice);
   void on(ErrorReply&& reply, Instant now);
   void on(const Envelope& envelope, const Gap& gap);
 
+  [[nodiscard]] bool is_news(const ChannelResult& result, Instant now);
+  void ask_again(Instant now);
   void try_now(Instant now);
   void count_loss(Instant now, Error cause, Loss loss);
   void end(ClientState state, Error cause);
@@ -217,6 +221,10 @@ class ClientSession {
   std::uint64_t bytes_left_ = 0;
   bool quiet_try_ = false;  // The try is a knock: nobody was told of it.
   Instant due_ = kNever;    // Of the next try, the end of a try, the end of closing.
+  // Wishes of kinds that this connection's server does not know, and when to ask again.
+  std::set<std::string, std::less<>> unknown_{};
+  Duration ask_delay_{};
+  Instant ask_at_ = kNever;
   Error cause_{};
   ClientSessionCounts counts_{};
   std::vector<Fate> fates_{};
