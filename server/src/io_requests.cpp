@@ -123,7 +123,12 @@ void IoThread::parse(Connection& c, std::span<char> input) {
   } else {
     c.unparsed = std::make_unique<std::string>(input.data(), input.size());
   }
-  flush(c);
+  if (hub_ && hub_->has_work() && c.phase == Connection::Phase::open) {
+    // It published, most likely: the hub runs next, and what comes of it goes in the same send().
+    answered_.push_back(c.token);
+  } else {
+    flush(c);
+  }
 }
 
 // ---- Messages

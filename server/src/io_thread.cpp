@@ -123,6 +123,10 @@ bool IoThread::turn() {
     drain_ring();
   }
   write_dirty();
+  for (const std::uint64_t token : answered_) {
+    if (Connection* const c = find(token)) flush(*c);
+  }
+  answered_.clear();
   publish_lag();
   if (now_ms_ >= next_tick_ms_) tick();
   for (const std::uint64_t token : std::exchange(resumed_, {})) {

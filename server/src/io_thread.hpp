@@ -181,7 +181,8 @@ class IoThread {
   std::vector<std::uint32_t> generations_{};
   std::vector<std::uint32_t> free_slots_{};
   std::vector<Connection*> dropped_{};
-  std::vector<std::uint64_t> resumed_{};  ///< Tokens of those that may be read again.
+  std::vector<std::uint64_t> answered_{};  ///< Tokens of those whose answers wait for the hub.
+  std::vector<std::uint64_t> resumed_{};   ///< Tokens of those that may be read again.
 
   std::unordered_map<std::string, std::unique_ptr<Cohort>> cohorts_{};
   std::vector<Cohort*> dirty_{};
