@@ -10,7 +10,8 @@ Result<Channel*> ChannelRegistry::find_or_make(std::string_view name, Asker aske
   const auto parsed = session::parse_channel_name(name, session::Wildcards::refused);
   if (!parsed) return parsed.error();
   const bool by_client = asker == Asker::client;
-  if (channels_.size() >= channels_max_ || (by_client && made_by_clients_ >= channels_max_ / 2)) {
+  if (channels_.size() >= channels_max_ ||
+      (by_client && made_by_clients_ >= (channels_max_ + 1) / 2)) {
     return Error{Errc::too_many_channels, 0,
                  "the server has no room for another of its " + std::to_string(channels_max_) +
                      " channels; subscribe to ones that are published, or raise "

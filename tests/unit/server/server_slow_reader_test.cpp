@@ -173,7 +173,8 @@ TEST(ServerSlowReader, BroadcastsAreKept) {
   (void)slow.subscribe({"trades:A"});
   flood_until_gaps(server, "trades:A", 1);
   // The flood may have left the inbox full.
-  ASSERT_TRUE(eventually([&] { return server.broadcast(account(77)) == PublishStatus::ok; }));
+  ASSERT_TRUE(eventually([&] { return server.broadcast(account(77)) == PublishStatus::ok; },
+                         "room for a broadcast"));
   const std::uint64_t gaps = server.stats().gaps;
   flood_until_gaps(server, "trades:A", gaps + 1);
   int broadcasts = 0;
