@@ -20,9 +20,9 @@
 
 #include <stratwire/client.hpp>
 #include <stratwire/codec.hpp>
-#include <stratwire/queue/machine.hpp>
 #include <stratwire/transport/connector.hpp>
 #include <stratwire/transport/frame.hpp>
+#include <stratwire/transport/poller.hpp>
 
 #include "../support/rig.hpp"
 
@@ -124,14 +124,18 @@ class Sender {
     transport::Socket socket = accept_one(listener_);
     upgrade(socket);
     if (greeting_ == Greeting::native) greet(socket);
+    transport::Poller poller = *transport::Poller::open();
+    static_cast<void>(poller.add(socket.fd(), 0, transport::Interest::write));
     std::string_view left = frames.bytes();
     // relaxed: as in stop().
     while (!stop_.load(std::memory_order_relaxed)) {
       const auto sent =
           socket.write_some(std::span<const char>(left.data(), std::min(left.size(), kWriteBytes)));
       if (sent.status == transport::IoStatus::would_block) {
-        // Asking again at once would fight the receiver for the socket's lock.
-        for (int i = 0; i < 100; ++i) queue::Machine::relax();
+        // Asleep until a third of the buffer is free: asking again and again would fight the
+        // receiver for the socket's lock, and for the core where two threads share one.
+        std::array<transport::Ready, 1> ready{};
+        static_cast<void>(poller.wait(ready, std::chrono::milliseconds{10}));
         continue;
       }
       if (sent.status != transport::IoStatus::ok) return;
