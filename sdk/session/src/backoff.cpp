@@ -11,7 +11,7 @@ constexpr Duration kKnockMin = std::chrono::milliseconds{25};
 constexpr Duration kKnockMax = std::chrono::milliseconds{50};
 // A server that takes connections and cuts them at once must not be knocked at; one that was there
 // for so long and went may come back any moment.
-constexpr Duration kKnockAfter = std::chrono::seconds{1};
+constexpr Duration kKnockAfter = std::chrono::milliseconds{100};
 
 // SplitMix64 (Steele, Lea, Flood 2014): one word of state, any seed will do.
 std::uint64_t next_random(std::uint64_t& state) noexcept {

@@ -220,16 +220,16 @@ Backoff::Next after_three_cuts(Duration life, std::uint64_t seed) {
   return next;
 }
 
-TEST(Backoff, KnocksAfterTheSameHostCutAConnectionThatHadLivedForASecond) {
+TEST(Backoff, KnocksAfterTheSameHostCutAConnectionThatHadLived) {
   for (std::uint64_t seed = 0; seed < 100; ++seed) {
-    EXPECT_LE(after_three_cuts(1s, seed).delay, 50ms) << "seed " << seed;
+    EXPECT_LE(after_three_cuts(100ms, seed).delay, 50ms) << "seed " << seed;
   }
 }
 
 TEST(Backoff, DoesNotKnockAtAServerThatTakesConnectionsAndCutsThem) {
   Duration longest{};
   for (std::uint64_t seed = 0; seed < 100; ++seed) {
-    const Backoff::Next next = after_three_cuts(999ms, seed);
+    const Backoff::Next next = after_three_cuts(99ms, seed);
     EXPECT_FALSE(next.knock) << "seed " << seed;
     longest = std::max(longest, next.delay);
   }

@@ -38,7 +38,7 @@ enum class Loss : std::uint8_t {
 /// Full jitter, so that clients cut together do not come back together; see "Exponential Backoff
 /// And Jitter" (AWS architecture blog).
 ///
-/// Once a peer on the same host refuses, or goes after a second or more without a word, a try
+/// Once a peer on the same host refuses, or cuts a connection that lived for 100 ms or more, a try
 /// disturbs nobody, and a strategy wants its restarted server back now: until the next try of the
 /// schedule is due it knocks every 25 to 50 ms. A refused knock is not an attempt: `attempts_max`
 /// counts the schedule only.
