@@ -19,6 +19,7 @@ char* format_double(char* out, double value) noexcept {
   const double magnitude = std::fabs(value);
   if (!(magnitude < 1e7 && magnitude >= 1e-3)) return format_any(out, value);
   constexpr std::uint64_t kScale = 100'000'000;
+  // A wrong guess is noticed below. NOLINTNEXTLINE(bugprone-incorrect-roundings)
   const auto scaled = static_cast<std::uint64_t>(magnitude * 1e8 + 0.5);
   // Exact on both sides of one division, so that this is the very double that a reader gets.
   if (static_cast<double>(scaled) / 1e8 != magnitude) return format_any(out, value);

@@ -117,6 +117,7 @@ double divide_by_power_of_ten(std::uint64_t mantissa, unsigned scale) noexcept {
   // value = quotient * 2^(power_shift - mantissa_shift - 63)
   int exponent = power_shift - mantissa_shift - 63;
   const int drop = 11 - std::countl_zero(quotient);
+  // drop is 10 or 11. NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult)
   const std::uint64_t rest = quotient & ((1ULL << drop) - 1);
   const std::uint64_t half = 1ULL << (drop - 1);
   quotient >>= drop;

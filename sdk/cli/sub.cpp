@@ -137,7 +137,7 @@ bool Subscriber::take_what_waits() {
           if constexpr (Data<T>) {
             data(where, body);
           } else {
-            std::visit([this](const auto& known) { notice(known); }, *body);
+            std::visit([this](const auto& known) { this->notice(known); }, *body);
           }
         },
         delivery.body);
