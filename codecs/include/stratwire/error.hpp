@@ -54,6 +54,14 @@ enum class Errc : std::uint8_t {
   back_pressured,       ///< A queue is full; try again later.
   expired,              ///< Waited in the offline buffer for longer than its age limit.
   closed,               ///< close() was called.
+  slow_consumer,        ///< The reader fell behind its hard limit, or took nothing for too long.
+
+  // Requests between peers.
+  deadline_exceeded,  ///< No Reply came in time.
+  request_refused,    ///< The other side has no handler for it, or refused.
+
+  // Several lines of one feed.
+  divergence,  ///< Two lines have different messages under one number.
 
   // Files and settings.
   invalid_config,  ///< A setting is out of its range; the text names it.

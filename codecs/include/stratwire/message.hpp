@@ -88,6 +88,15 @@ struct Gap {
 
 // ---- Control, client to server
 
+/// Where a reader stands in a channel: the last message that user code was handed.
+struct ResumePoint {
+  /// For `kind:*`: `seq` is the head of its Subscribed result.
+  std::string channel{};
+  std::uint64_t epoch = 0;
+  std::uint64_t seq = 0;
+  friend bool operator==(const ResumePoint&, const ResumePoint&) = default;
+};
+
 /// First message of a client; optional.
 struct Hello {
   std::string name{};  ///< Shown to the operator beside the connection.
@@ -96,7 +105,13 @@ struct Hello {
 
 struct Subscribe {
   std::vector<std::string> channels{};
-  std::uint64_t id = 0;  ///< Echoed in Subscribed; 0 for none.
+  std::uint64_t id = 0;  ///< Echoed in Subscribed and CaughtUp; 0 for none.
+  /// What was missed after these points is replayed before anything live (PROTOCOL.md, "Resume").
+  std::vector<ResumePoint> since{};
+  /// Channels without a point in `since` begin with their latest message, if there is one.
+  bool snapshot = false;
+  /// The next Subscribe, with the same id, goes on with this one; only the last is answered.
+  bool more = false;
   friend bool operator==(const Subscribe&, const Subscribe&) = default;
 };
 
@@ -148,7 +163,10 @@ struct ChannelResult {
   Errc code = Errc::ok;
   std::string message{};  ///< Names the cure; empty when ok.
   std::uint64_t epoch = 0;
-  std::uint64_t head = 0;  ///< The last sequence number before this subscription; 0 for `kind:*`.
+  /// The last sequence number before this subscription; for `kind:*` the number of messages that
+  /// the server had published in all channels, for a later ResumePoint.
+  std::uint64_t head = 0;
+  bool recovered = false;  ///< All that was missed since the ResumePoint follows.
   friend bool operator==(const ChannelResult&, const ChannelResult&) = default;
 };
 
@@ -171,9 +189,39 @@ struct Published {
   friend bool operator==(const Published&, const Published&) = default;
 };
 
-/// Sent when nothing else was for a heartbeat interval.
+/// All that a Subscribe with `since` or `snapshot` asked for was sent; what follows is live.
+struct CaughtUp {
+  std::uint64_t id = 0;  ///< Of the Subscribe.
+  friend bool operator==(const CaughtUp&, const CaughtUp&) = default;
+};
+
+/// How far a channel is.
+struct ChannelHead {
+  std::string channel{};
+  std::uint64_t seq = 0;  ///< Of its last message.
+  friend bool operator==(const ChannelHead&, const ChannelHead&) = default;
+};
+
+/// When a sampled message passed the server; see kHopSampleEvery.
+///
+/// \units Unix nanoseconds of the server
+struct HopTimes {
+  std::string channel{};
+  std::uint64_t seq = 0;
+  std::int64_t published = 0;  ///< publish() was called.
+  std::int64_t written = 0;    ///< It was given to the kernel, or was about to be.
+  friend bool operator==(const HopTimes&, const HopTimes&) = default;
+};
+/// Messages whose `seq` is a multiple of it are timed.
+inline constexpr std::uint64_t kHopSampleEvery = 64;
+
+/// Sent at every heartbeat interval.
 struct Heartbeat {
   std::int64_t timestamp = 0;  ///< Unix nanoseconds.
+  /// Of subscribed channels that fell quiet since the last one: a reader that is not there yet has
+  /// lost their last messages.
+  std::vector<ChannelHead> heads{};
+  std::vector<HopTimes> times{};
   friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 
@@ -182,6 +230,8 @@ struct GoAway {
   std::uint32_t deadline_ms = 0;  ///< Until the close.
   std::uint32_t reconnect_after_ms =
       0;  ///< Earliest reconnect; wins over the client's own back-off.
+  /// URLs of servers with the same channels: connect there first, then leave.
+  std::vector<std::string> alternatives{};
   friend bool operator==(const GoAway&, const GoAway&) = default;
 };
 
@@ -195,9 +245,48 @@ struct ErrorReply {
   friend bool operator==(const ErrorReply&, const ErrorReply&) = default;
 };
 
-using WsMessage = std::variant<PriceUpdate, AccountUpdate, Event, Gap, Subscribe, Unsubscribe, Ping,
-                               Pong, Hello, Welcome, Subscribed, Unsubscribed, Publish, Published,
-                               Heartbeat, GoAway, ErrorReply>;
+// ---- Between peers (PROTOCOL.md, "Peers")
+
+/// What peers send each other, and servers publish.
+using DataMessage = std::variant<PriceUpdate, AccountUpdate, Event>;
+
+/// First message of either peer on every connection.
+struct PeerHello {
+  std::string name{};
+  std::uint64_t epoch = 0;  ///< Of the sender's own numbering: changes when it starts anew.
+  /// The last message of the receiver's that the sender has handed to its user; 0 and 0 for none.
+  std::uint64_t received_epoch = 0;
+  std::uint64_t received_seq = 0;
+  friend bool operator==(const PeerHello&, const PeerHello&) = default;
+};
+
+/// Everything up to `seq` was handed to the user; the sender may forget it.
+struct Ack {
+  std::uint64_t seq = 0;
+  friend bool operator==(const Ack&, const Ack&) = default;
+};
+
+/// Asks for a Reply. Numbered like a data message of a peer.
+struct Request {
+  std::uint64_t id = 0;
+  std::uint32_t deadline_ms = 0;  ///< The asker waits so long from now; 0 = for ever.
+  DataMessage message{};
+  friend bool operator==(const Request&, const Request&) = default;
+};
+
+/// Answers a Request. Numbered like a data message of a peer.
+struct Reply {
+  std::uint64_t id = 0;
+  Errc code = Errc::ok;
+  std::string text{};     ///< Names the cure; empty when ok.
+  DataMessage message{};  ///< Only when ok.
+  friend bool operator==(const Reply&, const Reply&) = default;
+};
+
+using WsMessage =
+    std::variant<PriceUpdate, AccountUpdate, Event, Gap, Subscribe, Unsubscribe, Ping, Pong, Hello,
+                 Welcome, Subscribed, Unsubscribed, Publish, Published, Heartbeat, GoAway,
+                 ErrorReply, CaughtUp, PeerHello, Ack, Request, Reply>;
 
 /// Where a message belongs. Control messages have none of it.
 struct Envelope {

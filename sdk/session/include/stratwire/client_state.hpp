@@ -13,13 +13,16 @@ namespace stratwire {
 
 /// Where a connection stands.
 enum class ClientState : std::uint8_t {
-  connecting,   ///< A try is under way.
-  subscribing,  ///< Upgraded; the server has not yet answered every subscribe().
-  live,         ///< Every subscription was answered; messages flow.
-  backing_off,  ///< Lost; the next try comes after `retry_in`.
-  closing,      ///< close() was called; the close handshake is under way.
-  closed,       ///< Ended by close(). The end.
-  failed,       ///< Gave up: ReconnectPolicy::attempts_max, or a refusal that no retry cures.
+  connecting,      ///< A try is under way.
+  authenticating,  ///< Upgraded; the server wants to know who this is.
+  subscribing,     ///< The server has not yet answered every subscribe().
+  recovering,      ///< What was missed is being replayed.
+  live,            ///< Every subscription was answered and is caught up; messages flow.
+  stale,           ///< Connected, but a heartbeat is overdue: what is known may be old.
+  backing_off,     ///< Lost; the next try comes after `retry_in`.
+  closing,         ///< close() was called; the close handshake is under way.
+  closed,          ///< Ended by close(). The end.
+  failed,          ///< Gave up: ReconnectPolicy::attempts_max, or a refusal that no retry cures.
 };
 [[nodiscard]] std::string_view to_string(ClientState state) noexcept;
 
