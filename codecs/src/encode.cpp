@@ -39,7 +39,7 @@ char* put_json_head(char* out, const char (&type)[N], const Envelope& envelope) 
 }
 
 Error refused_text(const char* member) {
-  return Error{Errc::invalid_utf8, 0, member};
+  return Error{Errc::invalid_utf8, 0, {}, member};
 }
 
 Result<std::size_t> encode_json(const Envelope& envelope, const PriceUpdate& message, char* begin) {
@@ -191,7 +191,7 @@ std::size_t encoded_bytes_max(Codec codec, const Envelope& envelope,
 
 Result<std::size_t> encode(Codec codec, const Envelope& envelope, const PriceUpdate& message,
                            std::span<char> out) noexcept {
-  if (message.price - message.price != 0) return Error{Errc::not_finite, 0, "price"};
+  if (message.price - message.price != 0) return Error{Errc::not_finite, 0, {}, "price"};
   if (out.size() < encoded_bytes_max(codec, envelope, message)) return Errc::buffer_too_small;
   return codec == Codec::json ? encode_json(envelope, message, out.data())
                               : encode_msgpack(envelope, message, out.data());

@@ -82,6 +82,16 @@ constexpr std::array kEntries{
     Entry{Errc::expired, "expired", none,
           "Waited in the offline buffer for longer than its age limit; publish it anew."},
     Entry{Errc::closed, "closed", misuse, "It was closed; open a new one."},
+    Entry{Errc::slow_consumer, "slow_consumer", temporary,
+          "The reader fell behind its hard limit, or took nothing for too long; read faster, or "
+          "subscribe to less."},
+    Entry{Errc::deadline_exceeded, "deadline_exceeded", temporary,
+          "No Reply came in time; ask again, or allow more time."},
+    Entry{Errc::request_refused, "request_refused", permanent,
+          "The other side has no handler for this Request, or refused it."},
+    Entry{Errc::divergence, "divergence", permanent,
+          "Two lines of one feed have different messages under one number; find out which source "
+          "is wrong."},
     Entry{Errc::invalid_config, "invalid_config", misuse, "A setting is out of its range."},
     Entry{Errc::io_failed, "io_failed", permanent, "The operating system refused."},
     Entry{Errc::invalid_input, "invalid_input", permanent, "A line of the file can't be used."},
@@ -135,6 +145,7 @@ bool caller_bug(Errc code) noexcept {
 std::string Error::message() const {
   std::string text{to_string(code)};
   text += ": ";
+  if (!member.empty()) text.append("'").append(member).append("': ");
   text += context.empty() ? describe(code) : std::string_view(context);
   if (offset != 0) {
     text += " (at byte ";

@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "member_reader.hpp"
 #include "message_types.hpp"
@@ -12,7 +13,7 @@ namespace {
 // A member has a name in objects and a place in arrays.
 struct Member {
   std::uint32_t index;
-  std::string_view name;
+  const char* name;
 };
 
 enum class Need : std::uint8_t { required, optional };
@@ -24,8 +25,8 @@ class Members {
 
   [[nodiscard]] Fault fault_found() const noexcept { return fault_; }
   [[nodiscard]] const Tree& tree() const noexcept { return tree_; }
-  void refuse(Errc code, const Node& node) noexcept {
-    if (!fault_) fault_ = fault(code, node.offset);
+  void refuse(Errc code, const Node& node, Member member) noexcept {
+    if (!fault_) fault_ = fault(code, node.offset, member.name);
   }
   void refuse(Fault found) noexcept {
     if (!fault_) fault_ = found;
@@ -34,9 +35,11 @@ class Members {
   const Node* find(Member member, Need need) noexcept {
     if (fault_) return nullptr;
     const Node* const found =
-        container_.kind == Kind::array ? element(member.index) : value_of(member.name);
+        container_.kind == Kind::array ? element(member.index) : value_of(member);
     // refuse() keeps the first fault, which for a member that is there twice is another one.
-    if (found == nullptr && need == Need::required) refuse(Errc::missing_member, container_);
+    if (found == nullptr && need == Need::required) {
+      refuse(Errc::missing_member, container_, member);
+    }
     return found;
   }
 
@@ -52,34 +55,36 @@ class Members {
   }
   void read(Member member, std::uint64_t& out, Need need = Need::required) noexcept {
     const Node* const node = find(member, need);
-    if (node != nullptr) check(to_integer(tree_, *node, out), *node);
+    if (node != nullptr) check(to_integer(tree_, *node, out), *node, member);
   }
   void read(Member member, std::uint32_t& out, Need need = Need::required) noexcept {
     const Node* const node = find(member, need);
     if (node == nullptr) return;
     std::uint64_t wide = 0;
     read(member, wide, need);
-    if (wide > std::numeric_limits<std::uint32_t>::max()) return refuse(Errc::out_of_range, *node);
+    if (wide > std::numeric_limits<std::uint32_t>::max()) {
+      return refuse(Errc::out_of_range, *node, member);
+    }
     out = static_cast<std::uint32_t>(wide);
   }
   void read(Member member, std::int64_t& out, Need need = Need::required) noexcept {
     const Node* const node = find(member, need);
-    if (node != nullptr) check(to_integer(tree_, *node, out), *node);
+    if (node != nullptr) check(to_integer(tree_, *node, out), *node, member);
   }
   void read(Member member, double& out, Need need = Need::required) noexcept {
     const Node* const node = find(member, need);
-    if (node != nullptr) check(to_double(*node, out), *node);
+    if (node != nullptr) check(to_double(*node, out), *node, member);
   }
 
  private:
-  void check(Errc code, const Node& node) noexcept {
-    if (code != Errc::ok) refuse(code, node);
+  void check(Errc code, const Node& node, Member member) noexcept {
+    if (code != Errc::ok) refuse(code, node, member);
   }
 
   const Node* typed(Member member, Kind kind, Need need) noexcept {
     const Node* const node = find(member, need);
     if (node == nullptr || node->kind == kind) return node;
-    refuse(Errc::wrong_type, *node);
+    refuse(Errc::wrong_type, *node, member);
     return nullptr;
   }
 
@@ -90,9 +95,9 @@ class Members {
     return &tree_.nodes[at];
   }
 
-  [[nodiscard]] const Node* value_of(std::string_view name) noexcept {
-    const Lookup found = find_member(tree_, container_, name);
-    if (found.twice != nullptr) refuse(Errc::syntax, *found.twice);
+  [[nodiscard]] const Node* value_of(Member member) noexcept {
+    const Lookup found = find_member(tree_, container_, member.name);
+    if (found.twice != nullptr) refuse(Errc::syntax, *found.twice, member);
     return found.twice != nullptr ? nullptr : found.value;
   }
 
@@ -103,10 +108,10 @@ class Members {
 
 // Calls `visit` with each element of an array member.
 template <class Visit>
-void for_each_element(Members& members, Member member, Visit&& visit) {
-  const Node* const list = members.find(member, Need::required);
+void for_each_element(Members& members, Member member, Need need, Visit&& visit) {
+  const Node* const list = members.find(member, need);
   if (list == nullptr) return;
-  if (list->kind != Kind::array) return members.refuse(Errc::wrong_type, *list);
+  if (list->kind != Kind::array) return members.refuse(Errc::wrong_type, *list, member);
   const Tree& tree = members.tree();
   for (std::uint32_t at = tree.index_of(*list) + 1; at < list->next; at = tree.nodes[at].next) {
     visit(tree.nodes[at]);
@@ -133,15 +138,16 @@ class Reader {
 
  private:
   Fault type_of(Members& members, const Node& container, std::size_t& type) {
-    const Node* const node = members.find({0, "type"}, Need::required);
+    constexpr Member kType{0, "type"};
+    const Node* const node = members.find(kType, Need::required);
     if (node == nullptr) return members.fault_found();
+    const Kind kind = container.kind == Kind::array ? Kind::unsigned_integer : Kind::text;
+    if (node->kind != kind) return fault(Errc::wrong_type, node->offset, kType.name);
     if (container.kind == Kind::array) {
-      if (node->kind != Kind::unsigned_integer) return fault(Errc::wrong_type, node->offset);
       type = node->unsigned_value - 1;
       if (type >= kMessageNames.size()) return fault(Errc::unknown_message_type, node->offset);
       return {};
     }
-    if (node->kind != Kind::text) return fault(Errc::wrong_type, node->offset);
     type = 0;
     while (type < kMessageNames.size() && kMessageNames[type] != node->text()) ++type;
     if (type == kMessageNames.size()) return fault(Errc::unknown_message_type, node->offset);
@@ -203,18 +209,41 @@ class Reader {
     }
   }
 
-  void read_channels(Members& members, std::uint64_t& id, std::vector<std::string>& channels) {
-    members.read({1, "id"}, id, Need::optional);
-    for_each_element(members, {2, "channels"}, [&](const Node& node) {
-      if (node.kind != Kind::text) return members.refuse(Errc::wrong_type, node);
-      channels.emplace_back(node.text());
+  static void read_texts(Members& members, Member member, Need need,
+                         std::vector<std::string>& out) {
+    for_each_element(members, member, need, [&](const Node& node) {
+      if (node.kind != Kind::text) return members.refuse(Errc::wrong_type, node, member);
+      out.emplace_back(node.text());
     });
   }
+
+  // A list of objects, in MessagePack of arrays or maps: `read_item` reads one.
+  template <class Item, class ReadItem>
+  void read_items(Members& members, Member member, Need need, std::vector<Item>& out,
+                  ReadItem&& read_item) {
+    for_each_element(members, member, need, [&](const Node& node) {
+      if (!is_container(codec_, node)) return members.refuse(Errc::wrong_type, node, member);
+      Members item(tree_, node);
+      read_item(item, out.emplace_back());
+      if (item.fault_found()) members.refuse(item.fault_found());
+    });
+  }
+
   void read(Members& members, Envelope&, Subscribe& out) {
-    read_channels(members, out.id, out.channels);
+    members.read({1, "id"}, out.id, Need::optional);
+    read_texts(members, {2, "channels"}, Need::required, out.channels);
+    read_items(members, {3, "since"}, Need::optional, out.since,
+               [](Members& item, ResumePoint& point) {
+                 item.read({0, "channel"}, point.channel);
+                 item.read({1, "epoch"}, point.epoch);
+                 item.read({2, "seq"}, point.seq);
+               });
+    members.read({4, "snapshot"}, out.snapshot, Need::optional);
+    members.read({5, "more"}, out.more, Need::optional);
   }
   void read(Members& members, Envelope&, Unsubscribe& out) {
-    read_channels(members, out.id, out.channels);
+    members.read({1, "id"}, out.id, Need::optional);
+    read_texts(members, {2, "channels"}, Need::required, out.channels);
   }
 
   void read(Members& members, Envelope&, Ping& out) {
@@ -240,7 +269,7 @@ class Reader {
     members.read({6, "timestamp"}, out.timestamp);
   }
 
-  void read_code(Members& members, Member member, Errc& out) {
+  static void read_code(Members& members, Member member, Errc& out) {
     std::string_view name;
     members.read(member, name);
     out = errc_from_string(name);
@@ -248,17 +277,15 @@ class Reader {
 
   void read_results(Members& members, std::uint64_t& id, std::vector<ChannelResult>& results) {
     members.read({1, "id"}, id, Need::optional);
-    for_each_element(members, {2, "results"}, [&](const Node& node) {
-      if (!is_container(codec_, node)) return members.refuse(Errc::wrong_type, node);
-      Members item(tree_, node);
-      ChannelResult& result = results.emplace_back();
-      item.read({0, "channel"}, result.channel);
-      read_code(item, {1, "code"}, result.code);
-      item.read({2, "message"}, result.message, Need::optional);
-      item.read({3, "epoch"}, result.epoch, Need::optional);
-      item.read({4, "head"}, result.head, Need::optional);
-      if (item.fault_found()) members.refuse(item.fault_found());
-    });
+    read_items(members, {2, "results"}, Need::required, results,
+               [](Members& item, ChannelResult& result) {
+                 item.read({0, "channel"}, result.channel);
+                 read_code(item, {1, "code"}, result.code);
+                 item.read({2, "message"}, result.message, Need::optional);
+                 item.read({3, "epoch"}, result.epoch, Need::optional);
+                 item.read({4, "head"}, result.head, Need::optional);
+                 item.read({5, "recovered"}, result.recovered, Need::optional);
+               });
   }
   void read(Members& members, Envelope&, Subscribed& out) {
     read_results(members, out.id, out.results);
@@ -267,26 +294,32 @@ class Reader {
     read_results(members, out.id, out.results);
   }
 
-  void read(Members& members, Envelope&, Publish& out) {
-    members.read({1, "id"}, out.id, Need::optional);
-    members.read({2, "channel"}, out.channel);
-    const Node* const node = members.find({3, "message"}, Need::required);
+  // The data message that another one carries. A channel and a number in it mean nothing: the one
+  // around it says where it belongs.
+  void read_data(Members& members, Member member, DataMessage& out) {
+    const Node* const node = members.find(member, Need::required);
     if (node == nullptr) return;
-    if (!is_container(codec_, *node)) return members.refuse(Errc::wrong_type, *node);
+    if (!is_container(codec_, *node)) return members.refuse(Errc::wrong_type, *node, member);
     Members inner(tree_, *node);
     std::size_t type = 0;
     Fault wrong = type_of(inner, *node, type);
-    Envelope ignored;  // The server gives it channel and number.
+    Envelope ignored;
     if (!wrong && type == message_index<PriceUpdate>()) {
-      read(inner, ignored, out.message.emplace<PriceUpdate>());
+      read(inner, ignored, out.emplace<PriceUpdate>());
     } else if (!wrong && type == message_index<AccountUpdate>()) {
-      read(inner, ignored, out.message.emplace<AccountUpdate>());
+      read(inner, ignored, out.emplace<AccountUpdate>());
     } else if (!wrong && type == message_index<Event>()) {
-      read(inner, ignored, out.message.emplace<Event>());
+      read(inner, ignored, out.emplace<Event>());
     } else if (!wrong) {
-      wrong = fault(Errc::wrong_type, node->offset);  // Only data can be published.
+      wrong = fault(Errc::wrong_type, node->offset, member.name);
     }
     members.refuse(wrong ? wrong : inner.fault_found());
+  }
+
+  void read(Members& members, Envelope&, Publish& out) {
+    members.read({1, "id"}, out.id, Need::optional);
+    members.read({2, "channel"}, out.channel);
+    read_data(members, {3, "message"}, out.message);
   }
 
   void read(Members& members, Envelope&, Published& out) {
@@ -297,11 +330,24 @@ class Reader {
 
   void read(Members& members, Envelope&, Heartbeat& out) {
     members.read({1, "timestamp"}, out.timestamp, Need::optional);
+    read_items(members, {2, "heads"}, Need::optional, out.heads,
+               [](Members& item, ChannelHead& head) {
+                 item.read({0, "channel"}, head.channel);
+                 item.read({1, "seq"}, head.seq);
+               });
+    read_items(members, {3, "times"}, Need::optional, out.times,
+               [](Members& item, HopTimes& times) {
+                 item.read({0, "channel"}, times.channel);
+                 item.read({1, "seq"}, times.seq);
+                 item.read({2, "published"}, times.published);
+                 item.read({3, "written"}, times.written);
+               });
   }
 
   void read(Members& members, Envelope&, GoAway& out) {
     members.read({1, "deadline_ms"}, out.deadline_ms);
     members.read({2, "reconnect_after_ms"}, out.reconnect_after_ms, Need::optional);
+    read_texts(members, {3, "alternatives"}, Need::optional, out.alternatives);
   }
 
   void read(Members& members, Envelope&, ErrorReply& out) {
@@ -312,6 +358,35 @@ class Reader {
     members.read({5, "retry_after_ms"}, out.retry_after_ms, Need::optional);
   }
 
+  void read(Members& members, Envelope&, CaughtUp& out) {
+    members.read({1, "id"}, out.id, Need::optional);
+  }
+
+  void read(Members& members, Envelope&, PeerHello& out) {
+    members.read({1, "name"}, out.name);
+    members.read({2, "epoch"}, out.epoch);
+    members.read({3, "received_epoch"}, out.received_epoch, Need::optional);
+    members.read({4, "received_seq"}, out.received_seq, Need::optional);
+  }
+
+  void read(Members& members, Envelope&, Ack& out) { members.read({1, "seq"}, out.seq); }
+
+  void read(Members& members, Envelope& envelope, Request& out) {
+    members.read({1, "seq"}, envelope.seq);
+    members.read({2, "id"}, out.id);
+    members.read({3, "deadline_ms"}, out.deadline_ms, Need::optional);
+    read_data(members, {4, "message"}, out.message);
+  }
+
+  void read(Members& members, Envelope& envelope, Reply& out) {
+    members.read({1, "seq"}, envelope.seq);
+    members.read({2, "id"}, out.id);
+    read_code(members, {3, "code"}, out.code);
+    members.read({4, "text"}, out.text, Need::optional);
+    // A refusal has none, or null in its place.
+    if (out.code == Errc::ok) read_data(members, {5, "message"}, out.message);
+  }
+
   Codec codec_;
   const Tree& tree_;
 };
@@ -320,9 +395,11 @@ class Reader {
 
 Fault read_message(Codec codec, const Tree& tree, Message& out) {
   if (const Fault wrong = Reader(codec, tree).message(tree.nodes.front(), out)) return wrong;
-  // One level for the message, one more for that inside of a Publish.
-  const bool publish = std::holds_alternative<Publish>(out.body);
-  if (!publish && tree.depth == kMessageNestingMax) {
+  // One level for the message, one more for that inside of another one.
+  const bool carrier = std::holds_alternative<Publish>(out.body) ||
+                       std::holds_alternative<Request>(out.body) ||
+                       std::holds_alternative<Reply>(out.body);
+  if (!carrier && tree.depth == kMessageNestingMax) {
     return fault(Errc::too_deep, tree.deepest_offset);
   }
   return {};

@@ -12,10 +12,11 @@
 namespace stratwire::detail {
 
 /// Names in the order of WsMessage; the number of a type is its place there, counted from 1.
-inline constexpr std::array<std::string_view, 17> kMessageNames{
+inline constexpr std::array<std::string_view, 22> kMessageNames{
     "PriceUpdate", "AccountUpdate", "Event",     "Gap",     "Subscribe",  "Unsubscribe",
     "Ping",        "Pong",          "Hello",     "Welcome", "Subscribed", "Unsubscribed",
-    "Publish",     "Published",     "Heartbeat", "GoAway",  "Error"};
+    "Publish",     "Published",     "Heartbeat", "GoAway",  "Error",      "CaughtUp",
+    "PeerHello",   "Ack",           "Request",   "Reply"};
 static_assert(kMessageNames.size() == std::variant_size_v<WsMessage>);
 
 template <class T, std::size_t Index = 0>

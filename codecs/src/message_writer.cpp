@@ -1,7 +1,9 @@
 /// Any message, appended to a string.
 #include <array>
 #include <span>
+#include <string>
 #include <variant>
+#include <vector>
 
 #include <stratwire/codec.hpp>
 
@@ -77,6 +79,22 @@ template <class Out>
 void member(Out& out, std::string_view name, const std::string& value) {
   member(out, name, std::string_view(value));
 }
+template <class Out>
+void member(Out& out, std::string_view name, bool value) {
+  out.name(name);
+  out.writer().boolean(value);
+}
+template <class Out, class Items, class Write>
+void member_list(Out& out, std::string_view name, const Items& items, Write&& write_item) {
+  out.name(name);
+  out.writer().begin_array(items.size());
+  for (const auto& item : items) write_item(item);
+  out.writer().end_array();
+}
+template <class Out>
+void member(Out& out, std::string_view name, const std::vector<std::string>& texts) {
+  member_list(out, name, texts, [&](const std::string& text) { out.writer().text(text); });
+}
 
 // Only texts and raw values can be refused; raw values bring an offset.
 using Refusal = Result<void>;
@@ -88,43 +106,45 @@ Refusal refusal_of(Out& out) {
   return code;
 }
 
-template <class Out, class Request>
-void write_channels(Out& out, const Request& message) {
-  out.begin(kTypeName<Request>, kTypeId<Request>, 2);
+template <class Out, class Answer>
+void write_results(Out& out, const Answer& message) {
+  out.begin(kTypeName<Answer>, kTypeId<Answer>, 2);
   member(out, "id", message.id);
-  out.name("channels");
-  out.writer().begin_array(message.channels.size());
-  for (const std::string& channel : message.channels) out.writer().text(channel);
-  out.writer().end_array();
-  out.end();
-}
-
-template <class Out, class Reply>
-void write_results(Out& out, const Reply& message) {
-  out.begin(kTypeName<Reply>, kTypeId<Reply>, 2);
-  member(out, "id", message.id);
-  out.name("results");
-  out.writer().begin_array(message.results.size());
-  for (const ChannelResult& result : message.results) {
-    out.begin_item(5);
+  member_list(out, "results", message.results, [&](const ChannelResult& result) {
+    out.begin_item(6);
     member(out, "channel", result.channel);
     member(out, "code", to_string(result.code));
     member(out, "message", result.message);
     member(out, "epoch", result.epoch);
     member(out, "head", result.head);
+    member(out, "recovered", result.recovered);
     out.end();
-  }
-  out.writer().end_array();
+  });
   out.end();
 }
 
 template <class Out>
 void write(Out& out, const Envelope&, const Subscribe& message) {
-  write_channels(out, message);
+  out.begin(kTypeName<Subscribe>, kTypeId<Subscribe>, 5);
+  member(out, "id", message.id);
+  member(out, "channels", message.channels);
+  member_list(out, "since", message.since, [&](const ResumePoint& point) {
+    out.begin_item(3);
+    member(out, "channel", point.channel);
+    member(out, "epoch", point.epoch);
+    member(out, "seq", point.seq);
+    out.end();
+  });
+  member(out, "snapshot", message.snapshot);
+  member(out, "more", message.more);
+  out.end();
 }
 template <class Out>
 void write(Out& out, const Envelope&, const Unsubscribe& message) {
-  write_channels(out, message);
+  out.begin(kTypeName<Unsubscribe>, kTypeId<Unsubscribe>, 2);
+  member(out, "id", message.id);
+  member(out, "channels", message.channels);
+  out.end();
 }
 template <class Out>
 void write(Out& out, const Envelope&, const Subscribed& message) {
@@ -193,16 +213,31 @@ void write(Out& out, const Envelope&, const Published& message) {
 
 template <class Out>
 void write(Out& out, const Envelope&, const Heartbeat& message) {
-  out.begin(kTypeName<Heartbeat>, kTypeId<Heartbeat>, 1);
+  out.begin(kTypeName<Heartbeat>, kTypeId<Heartbeat>, 3);
   member(out, "timestamp", message.timestamp);
+  member_list(out, "heads", message.heads, [&](const ChannelHead& head) {
+    out.begin_item(2);
+    member(out, "channel", head.channel);
+    member(out, "seq", head.seq);
+    out.end();
+  });
+  member_list(out, "times", message.times, [&](const HopTimes& times) {
+    out.begin_item(4);
+    member(out, "channel", times.channel);
+    member(out, "seq", times.seq);
+    member(out, "published", times.published);
+    member(out, "written", times.written);
+    out.end();
+  });
   out.end();
 }
 
 template <class Out>
 void write(Out& out, const Envelope&, const GoAway& message) {
-  out.begin(kTypeName<GoAway>, kTypeId<GoAway>, 2);
+  out.begin(kTypeName<GoAway>, kTypeId<GoAway>, 3);
   member(out, "deadline_ms", message.deadline_ms);
   member(out, "reconnect_after_ms", message.reconnect_after_ms);
+  member(out, "alternatives", message.alternatives);
   out.end();
 }
 
@@ -212,9 +247,32 @@ void write(Out& out, const Envelope&, const ErrorReply& message) {
   member(out, "id", message.id);
   member(out, "code", to_string(message.code));
   member(out, "message", message.message);
-  out.name("temporary");
-  out.writer().boolean(message.temporary);
+  member(out, "temporary", message.temporary);
   member(out, "retry_after_ms", message.retry_after_ms);
+  out.end();
+}
+
+template <class Out>
+void write(Out& out, const Envelope&, const CaughtUp& message) {
+  out.begin(kTypeName<CaughtUp>, kTypeId<CaughtUp>, 1);
+  member(out, "id", message.id);
+  out.end();
+}
+
+template <class Out>
+void write(Out& out, const Envelope&, const PeerHello& message) {
+  out.begin(kTypeName<PeerHello>, kTypeId<PeerHello>, 4);
+  member(out, "name", message.name);
+  member(out, "epoch", message.epoch);
+  member(out, "received_epoch", message.received_epoch);
+  member(out, "received_seq", message.received_seq);
+  out.end();
+}
+
+template <class Out>
+void write(Out& out, const Envelope&, const Ack& message) {
+  out.begin(kTypeName<Ack>, kTypeId<Ack>, 1);
+  member(out, "seq", message.seq);
   out.end();
 }
 
@@ -280,30 +338,59 @@ Refusal append_data(Codec codec, const Envelope& envelope, const Event& message,
   return append_event(codec, envelope, message, out);
 }
 
+// ---- Messages that carry a data message, always as their last member
+
 template <class Out>
-Refusal append_publish(const Publish& message, std::string& out) {
+Refusal end_with(Out& writer, const DataMessage& message, std::string& out) {
+  writer.name("message");
+  if (Refusal refused = refusal_of(writer); !refused) return refused;
+  Refusal refused = std::visit(
+      [&](const auto& data) { return append_data(Out::kCodec, Envelope{}, data, out); }, message);
+  if (refused) writer.end();
+  return refused;
+}
+
+template <class Out>
+Refusal append_carrier(const Envelope&, const Publish& message, std::string& out) {
   Out writer(out);
   writer.begin(kTypeName<Publish>, kTypeId<Publish>, 3);
   member(writer, "id", message.id);
   member(writer, "channel", message.channel);
-  writer.name("message");
-  if (Refusal refused = refusal_of(writer); !refused) return refused;
-  Refusal refused =
-      std::visit([&](const auto& data) { return append_data(Out::kCodec, Envelope{}, data, out); },
-                 message.message);
-  if (refused) writer.end();
-  return refused;
+  return end_with(writer, message.message, out);
+}
+
+template <class Out>
+Refusal append_carrier(const Envelope& envelope, const Request& message, std::string& out) {
+  Out writer(out);
+  writer.begin(kTypeName<Request>, kTypeId<Request>, 4);
+  member(writer, "seq", envelope.seq);
+  member(writer, "id", message.id);
+  member(writer, "deadline_ms", message.deadline_ms);
+  return end_with(writer, message.message, out);
+}
+
+template <class Out>
+Refusal append_carrier(const Envelope& envelope, const Reply& message, std::string& out) {
+  const bool answered = message.code == Errc::ok;
+  Out writer(out);
+  writer.begin(kTypeName<Reply>, kTypeId<Reply>, answered ? 5 : 4);
+  member(writer, "seq", envelope.seq);
+  member(writer, "id", message.id);
+  member(writer, "code", to_string(message.code));
+  member(writer, "text", message.text);
+  if (answered) return end_with(writer, message.message, out);
+  writer.end();
+  return refusal_of(writer);
 }
 
 template <class Out>
 Refusal append(const Message& message, std::string& out) {
   return std::visit(
       [&](const auto& body) -> Refusal {
-        using Body = std::decay_t<decltype(body)>;
         if constexpr (requires { append_data(Out::kCodec, message.envelope, body, out); }) {
           return append_data(Out::kCodec, message.envelope, body, out);
-        } else if constexpr (std::is_same_v<Body, Publish>) {
-          return append_publish<Out>(body, out);
+        } else if constexpr (requires { append_carrier<Out>(message.envelope, body, out); }) {
+          return append_carrier<Out>(message.envelope, body, out);
         } else {
           Out writer(out);
           write(writer, message.envelope, body);

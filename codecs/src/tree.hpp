@@ -43,7 +43,8 @@ struct Node {
 };
 static_assert(sizeof(Node) == 32);
 
-/// Deepest nesting of a whole message: an Event inside of a Publish, with kNestingMax for its data.
+/// Deepest nesting of a whole message: an Event inside of another one, with kNestingMax for its
+/// data.
 inline constexpr std::size_t kMessageNestingMax = 64 + 2;
 
 struct Tree {

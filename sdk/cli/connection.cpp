@@ -78,7 +78,10 @@ ConnectionWatch::Verdict ConnectionWatch::on_state(const StateEvent& event) {
       say("could not connect to " + options_.url + ": " + event.cause.message());
       return Verdict::give_up;
     case ClientState::connecting:
+    case ClientState::authenticating:
     case ClientState::subscribing:
+    case ClientState::recovering:
+    case ClientState::stale:
     case ClientState::closing:
     case ClientState::closed:
       return Verdict::go_on;

@@ -147,9 +147,10 @@ void IoThread::on_message(Connection& c, transport::Opcode opcode, std::string_v
   if (const auto decoded = decoder.decode(payload, message_); !decoded) {
     counters_.bad_messages.add();
     Error error = decoded.error();
-    error.context = std::string(describe(error.code)) + " At byte " + std::to_string(error.offset) +
-                    " of " + std::to_string(payload.size()) + ": " +
-                    session::quoted(payload.substr(error.offset));
+    if (!error.member.empty()) error.context.append("'").append(error.member).append("': ");
+    error.context += std::string(describe(error.code)) + " At byte " +
+                     std::to_string(error.offset) + " of " + std::to_string(payload.size()) + ": " +
+                     session::quoted(payload.substr(error.offset));
     refuse(c, 0, std::move(error));
     return;
   }

@@ -28,7 +28,7 @@ namespace stratwire {
 ///
 /// \param out   at least encoded_bytes_max() bytes, or buffer_too_small may be the answer
 /// \return      bytes written
-/// \errors      not_finite, invalid_utf8, buffer_too_small
+/// \errors      not_finite, invalid_utf8, buffer_too_small; the first two name the member
 /// \thread      any thread
 /// \source      PROTOCOL.md, "PriceUpdate"
 [[nodiscard]] Result<std::size_t> encode(Codec codec, const Envelope& envelope,
@@ -69,7 +69,7 @@ class Decoder {
   ///
   /// \param bytes  the payload of one WebSocket message
   /// \param out    overwritten; its views point into `bytes` or into this decoder
-  /// \errors       code and offset, no context
+  /// \errors       code, offset and member, no context
   /// \lifetime     views in `out` are valid until the next decode() or until `bytes` goes
   [[nodiscard]] Result<void> decode(std::string_view bytes, Message& out) noexcept;
 

@@ -84,14 +84,20 @@ enum class Errc : std::uint8_t {
 [[nodiscard]] bool caller_bug(Errc code) noexcept;
 
 /// A code, the byte offset it belongs to, and what it was about.
+///
+/// \lifetime  trivial for `member`: it names a constant of this library
 struct Error {
   Errc code = Errc::ok;
   /// Offset in the input, in bytes; 0 where there is no input.
   std::uint32_t offset = 0;
   /// Names the input and the cure; empty for errors of decoders, which do not allocate.
   std::string context{};
+  /// The member that is missing or wrong, "channels"; empty where there is none. Costs nothing to
+  /// set, so that decoders and encoders name it too.
+  std::string_view member{};
 
-  /// "invalid_url: 'localhost:80' has no scheme; write ws://localhost:80".
+  /// "invalid_url: 'localhost:80' has no scheme; write ws://localhost:80";
+  /// "missing_member: 'channels': A member that the protocol requires is not there; ...".
   [[nodiscard]] std::string message() const;
 };
 

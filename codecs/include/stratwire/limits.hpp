@@ -11,6 +11,12 @@ namespace stratwire::limits {
 inline constexpr std::size_t kChannelNameBytesMax = 128;
 /// Most channels that one connection may be subscribed to.
 inline constexpr std::size_t kChannelsPerConnectionMax = 1024;
+/// Most resume points of one request, over all of its parts (Subscribe.more).
+inline constexpr std::size_t kResumePointsMax = 65'536;
+/// Most heads, and most times, of one Heartbeat; a server with more to tell sends several.
+inline constexpr std::size_t kHeartbeatEntriesMax = 1024;
+/// Most alternatives of one GoAway.
+inline constexpr std::size_t kAlternativesMax = 16;
 /// Largest message that a server takes from a client, in bytes, after fragments are joined.
 inline constexpr std::size_t kInboundMessageBytesMax = 64 * 1024;
 /// Largest message that a client takes from a server, in bytes.
@@ -25,7 +31,7 @@ inline constexpr std::size_t kHandshakeBytesMax = 8 * 1024;
 inline constexpr std::chrono::milliseconds kHandshakeTimeout{5'000};
 /// How long a peer that was sent a close frame may take to answer.
 inline constexpr std::chrono::milliseconds kCloseTimeout{2'000};
-/// Server to client, when nothing else was sent for so long.
+/// Server to client, on every native connection.
 inline constexpr std::chrono::milliseconds kHeartbeatInterval{1'000};
 
 }  // namespace stratwire::limits

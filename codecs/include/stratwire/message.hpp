@@ -65,6 +65,9 @@ struct Event {
   friend bool operator==(const Event&, const Event&) = default;
 };
 
+/// What servers publish, and peers send each other.
+using DataMessage = std::variant<PriceUpdate, AccountUpdate, Event>;
+
 /// A range of a channel that will not come.
 ///
 /// Handed over in order, before the next message of that channel (PROTOCOL.md, "Delivery order").
@@ -125,7 +128,7 @@ struct Unsubscribe {
 struct Publish {
   std::uint64_t id = 0;
   std::string_view channel{};
-  std::variant<PriceUpdate, AccountUpdate, Event> message{};
+  DataMessage message{};
   friend bool operator==(const Publish&, const Publish&) = default;
 };
 
@@ -202,7 +205,10 @@ struct ChannelHead {
   friend bool operator==(const ChannelHead&, const ChannelHead&) = default;
 };
 
-/// When a sampled message passed the server; see kHopSampleEvery.
+/// Messages whose `seq` is a multiple of it are timed.
+inline constexpr std::uint64_t kHopSampleEvery = 64;
+
+/// When a sampled message passed the server.
 ///
 /// \units Unix nanoseconds of the server
 struct HopTimes {
@@ -212,14 +218,12 @@ struct HopTimes {
   std::int64_t written = 0;    ///< It was given to the kernel, or was about to be.
   friend bool operator==(const HopTimes&, const HopTimes&) = default;
 };
-/// Messages whose `seq` is a multiple of it are timed.
-inline constexpr std::uint64_t kHopSampleEvery = 64;
 
 /// Sent at every heartbeat interval.
 struct Heartbeat {
   std::int64_t timestamp = 0;  ///< Unix nanoseconds.
   /// Of subscribed channels that fell quiet since the last one: a reader that is not there yet has
-  /// lost their last messages.
+  /// lost their last messages. At most limits::kHeartbeatEntriesMax, as `times`.
   std::vector<ChannelHead> heads{};
   std::vector<HopTimes> times{};
   friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
@@ -228,8 +232,8 @@ struct Heartbeat {
 /// The server will close this connection soon.
 struct GoAway {
   std::uint32_t deadline_ms = 0;  ///< Until the close.
-  std::uint32_t reconnect_after_ms =
-      0;  ///< Earliest reconnect; wins over the client's own back-off.
+  /// Earliest reconnect, each client's own; wins over its back-off.
+  std::uint32_t reconnect_after_ms = 0;
   /// URLs of servers with the same channels: connect there first, then leave.
   std::vector<std::string> alternatives{};
   friend bool operator==(const GoAway&, const GoAway&) = default;
@@ -246,9 +250,6 @@ struct ErrorReply {
 };
 
 // ---- Between peers (PROTOCOL.md, "Peers")
-
-/// What peers send each other, and servers publish.
-using DataMessage = std::variant<PriceUpdate, AccountUpdate, Event>;
 
 /// First message of either peer on every connection.
 struct PeerHello {
@@ -288,10 +289,11 @@ using WsMessage =
                  Welcome, Subscribed, Unsubscribed, Publish, Published, Heartbeat, GoAway,
                  ErrorReply, CaughtUp, PeerHello, Ack, Request, Reply>;
 
-/// Where a message belongs. Control messages have none of it.
+/// Where a message belongs. Control messages have none of it, but for the number of a Request and
+/// of a Reply.
 struct Envelope {
   std::string_view channel{};
-  /// From 1, per channel and epoch; 0 outside a channel.
+  /// From 1, per channel and epoch; 0 outside a channel. Between peers: per sender and epoch.
   std::uint64_t seq = 0;
 
   friend bool operator==(const Envelope&, const Envelope&) = default;

@@ -29,7 +29,7 @@ constexpr void for_each_text(Event& message, Visit&& visit) {
 }
 
 template <class T>
-concept DataMessage = requires(T& message) {
+concept HasTexts = requires(T& message) {
   for_each_text(message, [](std::string_view&) {});
 };
 
@@ -43,7 +43,7 @@ concept DataMessage = requires(T& message) {
 /// \lifetime  views taken from it are valid until it is assigned to, moved from or destroyed
 /// \thread    one thread at a time
 /// \cost      one allocation for each copy, none for a move
-template <detail::DataMessage T>
+template <detail::HasTexts T>
 class Owned {
  public:
   Owned() = default;

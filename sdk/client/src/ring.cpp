@@ -20,7 +20,7 @@ static_assert(alignof(Delivery) <= queue::SpscBytes::kRecordAlignment);
 // The texts of the body; Gap and notices have none that are not theirs.
 template <class Body, class Visit>
 void for_each_text_of(Body& body, Visit&& visit) {
-  if constexpr (detail::DataMessage<Body>) detail::for_each_text(body, visit);
+  if constexpr (detail::HasTexts<Body>) detail::for_each_text(body, visit);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 /// What decoders say about input that is wrong, and where.
 #include <bit>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <string>
 
@@ -94,6 +95,29 @@ TEST(DecodeJson, ErrorsHaveCodeAndOffset) {
   for (const Case& wrong : cases) expect_error(Codec::json, wrong.input, wrong.code, wrong.offset);
 }
 
+TEST(DecodeJson, ErrorsInListsAndCarriedMessagesHaveCodeAndOffset) {
+  const Case cases[] = {
+      {R"({"type":"Subscribe","channels":[],"since":[["a",1,2]]})", Errc::wrong_type, 43},
+      {R"({"type":"Subscribe","channels":[],"since":null})", Errc::wrong_type, 42},
+      {R"({"type":"Subscribe","channels":[],"snapshot":1})", Errc::wrong_type, 45},
+      {R"({"type":"Subscribe","channels":[],"since":[{"channel":"a","epoch":1}]})",
+       Errc::missing_member, 43},
+      {R"({"type":"Heartbeat","heads":[{"channel":"a","seq":-1}]})", Errc::out_of_range, 50},
+      {R"({"type":"Heartbeat","times":[{"channel":"a","seq":1,"published":2}]})",
+       Errc::missing_member, 29},
+      {R"({"type":"GoAway","deadline_ms":1,"alternatives":[1]})", Errc::wrong_type, 49},
+      {R"({"type":"Ack"})", Errc::missing_member, 0},
+      {R"({"type":"PeerHello","name":"a"})", Errc::missing_member, 0},
+      {R"({"type":"Request","seq":1,"id":2})", Errc::missing_member, 0},
+      {R"({"type":"Request","id":2,"message":{}})", Errc::missing_member, 0},
+      {R"({"type":"Request","seq":1,"id":2,"message":{"type":"Ack","seq":1}})", Errc::wrong_type,
+       43},
+      {R"({"type":"Reply","seq":1,"id":2,"code":"ok"})", Errc::missing_member, 0},
+      {R"({"type":"Reply","seq":1,"id":2,"code":"ok","message":null})", Errc::wrong_type, 53},
+  };
+  for (const Case& wrong : cases) expect_error(Codec::json, wrong.input, wrong.code, wrong.offset);
+}
+
 TEST(DecodeJson, PriceBeyondAnyDoubleIsOutOfRange) {
   const std::string_view head =
       R"({"type":"PriceUpdate","input_mint":"a","output_mint":"b","price":)";
@@ -147,7 +171,18 @@ TEST(DecodeMsgpack, ErrorsHaveCodeAndOffset) {
       {"\x92\x10\xcf\x00\x00\x00\x01\x00\x00\x00\x00"sv, Errc::out_of_range, 2},
       {"\x92\x10\xff"sv, Errc::out_of_range, 2},
       {"\x92\x00\x01"sv, Errc::unknown_message_type, 1},
-      {"\x92\x12\x01"sv, Errc::unknown_message_type, 1},
+      {"\x92\x17\x01"sv, Errc::unknown_message_type, 1},
+      {"\x95\x05\x01\x90\x91\x01\xc2"sv, Errc::wrong_type, 5},
+      {"\x95\x05\x01\x90\x91\x92\xa1"
+       "a\x01\xc2"sv,
+       Errc::missing_member, 5},
+      {"\x95\x05\x01\x90\x90\x01"sv, Errc::wrong_type, 5},
+      {"\x94\x0f\x01\x91\x91\xa1"
+       "a\x90"sv,
+       Errc::missing_member, 4},
+      {"\x95\x15\x01\x02\x03\x92\x07\x01"sv, Errc::wrong_type, 5},
+      {"\x96\x16\x01\x02\xa2ok\xa0\xc0"sv, Errc::wrong_type, 8},
+      {"\x95\x16\x01\x02\xa2ok\xa0"sv, Errc::missing_member, 0},
       {"\x81\xa4type\xa4Pinq"sv, Errc::unknown_message_type, 6},
       {"\x83\xa4type\xa4Ping\xa2t1\x01\xa2t1\x01"sv, Errc::syntax, 15},
   };
@@ -174,6 +209,32 @@ INSTANTIATE_TEST_SUITE_P(BothCodecs, DecodeBoth, testing::Values(Codec::json, Co
                          [](const auto& test) {
                            return test.param == Codec::json ? "Json" : "Msgpack";
                          });
+
+TEST(DecodeErrors, NameTheMember) {
+  const std::pair<std::string_view, std::string_view> cases[] = {
+      {R"({})", "type"},
+      {R"({"type":7})", "type"},
+      {R"({"type":"Subscribe"})", "channels"},
+      {R"({"type":"Subscribe","channels":[1]})", "channels"},
+      {R"({"type":"Subscribe","channels":[],"since":[{"channel":"a","epoch":1}]})", "seq"},
+      {R"({"type":"Subscribed","results":[{"channel":"a"}]})", "code"},
+      {R"({"type":"Publish","channel":"c","message":{"type":"Event","event":"e"}})", "data"},
+      {R"({"type":"Publish","channel":"c","message":{"type":"Ping"}})", "message"},
+      {R"({"type":"GoAway","deadline_ms":4294967296})", "deadline_ms"},
+      {R"({"type":"Ping","t1":1,"t1":1})", "t1"},
+      {R"({"type":"Welcome","client_id":1,"epoch":2,"heartbeat_ms":3})", "message_bytes_max"},
+  };
+  Decoder decoder(Codec::json);
+  Message message;
+  for (const auto& [input, member] : cases) {
+    const Error error = decoder.decode(input, message).error();
+    EXPECT_EQ(error.member, member) << input;
+    EXPECT_NE(error.message().find("'" + std::string(member) + "'"), std::string::npos) << input;
+  }
+  EXPECT_EQ(decoder.decode("{", message).error().member, "");
+  Decoder packed(Codec::msgpack);
+  EXPECT_EQ(packed.decode("\x92\x05\x01", message).error().member, "channels");
+}
 
 TEST_P(DecodeBoth, EveryMessageCutAnywhereIsTruncated) {
   Decoder decoder(GetParam());
@@ -205,16 +266,26 @@ TEST_P(DecodeBoth, AByteBehindAnyMessageIsRefused) {
 }
 
 TEST_P(DecodeBoth, DataMayBeNestedToTheLimitAndNoDeeper) {
-  for (const bool published : {false, true}) {
+  using namespace std::string_view_literals;
+  // What stands around the Event: nothing, or one of these.
+  constexpr std::string_view kJsonCarriers[] = {
+      R"({"type":"Publish","channel":"c","message":)",
+      R"({"type":"Request","seq":1,"id":2,"message":)",
+      R"({"type":"Reply","seq":1,"id":2,"code":"ok","message":)"};
+  constexpr std::string_view kMsgpackCarriers[] = {
+      "\x94\x0d\x00\xa1"
+      "c"sv,
+      "\x95\x15\x01\x02\x03"sv, "\x96\x16\x01\x02\xa2ok\xa0"sv};
+  for (std::size_t form = 0; form <= std::size(kJsonCarriers); ++form) {
     for (const std::size_t depth : {limits::kNestingMax, limits::kNestingMax + 1}) {
       const std::string event = R"({"type":"Event","event":"e","data":)" + nested(depth) + "}";
-      std::string bytes =
-          published ? R"({"type":"Publish","channel":"c","message":)" + event + "}" : event;
+      std::string bytes = event;
+      if (form != 0) bytes = std::string(kJsonCarriers[form - 1]) + event + "}";
       std::size_t offset = bytes.find("[[") + limits::kNestingMax;
       if (GetParam() == Codec::msgpack) {
         const std::string arrays = std::string(depth - 1, '\x91') + '\x90';
         std::string packed = std::string("\x95\x03\x00\xa0\xa1", 5) + "e" + arrays;
-        if (published) packed = std::string("\x94\x0d\x00\xa1", 4) + "c" + packed;
+        if (form != 0) packed = std::string(kMsgpackCarriers[form - 1]) + packed;
         offset = packed.size() - depth + limits::kNestingMax;
         bytes = packed;
       }

@@ -30,7 +30,7 @@ TEST_P(Encode, NumbersThatAreNotFiniteAreRefused) {
     std::string out = "before";
     const Result<void> result = encode(GetParam(), Message{{}, price}, out);
     EXPECT_EQ(result.error().code, Errc::not_finite);
-    EXPECT_EQ(result.error().context, "price");
+    EXPECT_EQ(result.error().member, "price");
     EXPECT_EQ(out, "before");
   }
 }
@@ -43,7 +43,7 @@ TEST_P(Encode, TextsThatAreNotUtf8AreRefusedAndNamed) {
       const Error error = encode(GetParam(), message, out).error();
       EXPECT_EQ(error.code, Errc::invalid_utf8);
       EXPECT_EQ(out, "before");
-      return error.context;
+      return error.member;
     };
     EXPECT_EQ(refused({{bad, 1}, PriceUpdate{"a", "b", 1, 2, 3}}), "channel");
     EXPECT_EQ(refused({{}, PriceUpdate{bad, "b", 1, 2, 3}}), "input_mint");
@@ -56,6 +56,14 @@ TEST_P(Encode, TextsThatAreNotUtf8AreRefusedAndNamed) {
     refused({{}, Publish{1, bad, PriceUpdate{}}});
     refused({{}, Publish{1, "c", PriceUpdate{bad, "b", 1, 2, 3}}});
     refused({{}, ErrorReply{1, Errc::closed, bad, false, 0}});
+    refused({{}, Subscribe{{"a"}, 1, {{bad, 1, 2}}}});
+    refused({{}, Heartbeat{1, {{bad, 1}}}});
+    refused({{}, Heartbeat{1, {}, {{bad, 1, 2, 3}}}});
+    refused({{}, GoAway{1, 2, {bad}}});
+    refused({{}, PeerHello{bad, 1}});
+    refused({{{}, 1}, Request{1, 2, AccountUpdate{bad, 1, 2, 3}}});
+    refused({{{}, 1}, Reply{1, Errc::ok, bad, AccountUpdate{"a", 1, 2, 3}}});
+    refused({{{}, 1}, Reply{1, Errc::request_refused, bad, {}}});
   }
 }
 

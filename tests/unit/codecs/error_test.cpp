@@ -37,6 +37,10 @@ TEST(Error, ConditionsSayWhatToDo) {
   EXPECT_TRUE(caller_bug(Errc::not_finite));
   EXPECT_FALSE(caller_bug(Errc::truncated));
   EXPECT_TRUE(fatal(Errc::publish_not_allowed));
+  EXPECT_TRUE(retryable(Errc::slow_consumer));
+  EXPECT_TRUE(retryable(Errc::deadline_exceeded));
+  EXPECT_TRUE(fatal(Errc::request_refused));
+  EXPECT_TRUE(fatal(Errc::divergence));
   for (int i = 0; i <= kLast; ++i) {
     const auto code = static_cast<Errc>(i);
     EXPECT_FALSE(retryable(code) && fatal(code)) << to_string(code);
@@ -51,6 +55,9 @@ TEST(Error, MessageNamesCodeContextAndOffset) {
   const std::string text = Error{Errc::syntax, 17, {}}.message();
   EXPECT_TRUE(text.starts_with("syntax: ")) << text;
   EXPECT_TRUE(text.ends_with("(at byte 17)")) << text;
+  EXPECT_TRUE((Error{Errc::missing_member, 0, {}, "channels"})
+                  .message()
+                  .starts_with("missing_member: 'channels': "));
 }
 
 TEST(GapReason, HasNames) {

@@ -126,12 +126,31 @@ TEST_P(Memory, RefusalsOfEncodersCostNoAllocation) {
   EXPECT_EQ(count, 0U);
 }
 
+TEST_P(Memory, RefusalsOfDecodersCostNoMoreThanTheirMessages) {
+  using namespace std::string_view_literals;
+  const bool json = GetParam() == Codec::json;
+  const std::string_view lacking =
+      json ? R"({"type":"Welcome","client_id":1,"epoch":2,"heartbeat_ms":3})"sv
+           : "\x94\x0a\x01\x02\x03"sv;
+  const std::string_view good =
+      json ? R"({"type":"Pong","t1":1,"t2":2,"t3":3})"sv : "\x94\x08\x01\x02\x03"sv;
+  Decoder decoder(GetParam());
+  Message message;
+  ASSERT_FALSE(decoder.decode(lacking, message).ok());
+  const std::size_t usual =
+      allocations_of([&] { ASSERT_TRUE(decoder.decode(good, message).ok()); });
+  const std::size_t refused = allocations_of(
+      [&] { ASSERT_EQ(decoder.decode(lacking, message).error().member, "message_bytes_max"); });
+  EXPECT_EQ(refused, usual);
+}
+
 TEST(MemoryMsgpack, ClaimedSizesAreNotBelieved) {
   using namespace std::string_view_literals;
   for (const std::string_view claim :
        {"\xdd\xff\xff\xff\xff"sv, "\xdf\xff\xff\xff\xff"sv, "\xdb\xff\xff\xff\xff"sv,
         "\xc6\xff\xff\xff\xff"sv, "\xc9\xff\xff\xff\xff"sv,
-        "\x93\x05\x01\xdd\xff\xff\xff\xff\xa1x"sv, "\x93\x0b\x01\xdd\xff\xff\xff\xff\x90"sv}) {
+        "\x93\x05\x01\xdd\xff\xff\xff\xff\xa1x"sv, "\x93\x0b\x01\xdd\xff\xff\xff\xff\x90"sv,
+        "\x94\x05\x01\x90\xdd\xff\xff\xff\xff\x93"sv}) {
     Decoder decoder(Codec::msgpack);
     Message message;
     const std::size_t bytes = bytes_of([&] { EXPECT_FALSE(decoder.decode(claim, message).ok()); });

@@ -2,12 +2,14 @@
 #include <bit>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <random>
 #include <string>
 
 #include <gtest/gtest.h>
 
 #include <stratwire/codec.hpp>
+#include <stratwire/limits.hpp>
 
 namespace stratwire {
 namespace {
@@ -137,9 +139,15 @@ TEST_P(RoundTrip, RandomControlMessages) {
     const std::vector<std::string> channels(random.below(20), random.text());
     const auto code = static_cast<Errc>(random.below(30));
     const std::vector<ChannelResult> results(
-        random.below(20), {a, code, random.text(), random.natural(), random.natural()});
+        random.below(20),
+        {a, code, random.text(), random.natural(), random.natural(), random.below(2) == 1});
+    const std::vector<ResumePoint> points(random.below(20),
+                                          {random.text(), random.natural(), random.natural()});
     survives({{}, Hello{a}});
     survives({{}, Subscribe{channels, random.natural()}});
+    survives({{},
+              Subscribe{channels, random.natural(), points, random.below(2) == 1,
+                        random.below(2) == 1}});
     survives({{}, Unsubscribe{channels, random.natural()}});
     survives({{}, Ping{random.integer()}});
     survives({{}, Pong{random.integer(), random.integer(), random.integer()}});
@@ -150,10 +158,34 @@ TEST_P(RoundTrip, RandomControlMessages) {
     survives({{}, Unsubscribed{random.natural(), results}});
     survives({{}, Published{random.natural(), code, a}});
     survives({{}, Heartbeat{random.integer()}});
-    survives({{}, GoAway{random.small(), random.small()}});
+    const std::vector<ChannelHead> heads(random.below(20), {random.text(), random.natural()});
+    const std::vector<HopTimes> times(
+        random.below(20), {random.text(), random.natural(), random.integer(), random.integer()});
+    survives({{}, Heartbeat{random.integer(), heads, times}});
+    survives({{}, GoAway{random.small(), random.small(), channels}});
+    survives({{}, CaughtUp{random.natural()}});
     survives({{}, ErrorReply{random.natural(), code, a, random.below(2) == 1, random.small()}});
     const PriceUpdate price{a, a, random.number(), random.natural(), random.integer()};
     survives({{}, Publish{random.natural(), "c" + a, price}});
+  }
+}
+
+TEST_P(RoundTrip, RandomMessagesOfPeers) {
+  Values random(seed());
+  for (int i = 0; i < 3'000; ++i) {
+    const std::string a = random.text();
+    const Envelope numbered{{}, random.natural()};
+    const PriceUpdate price{a, a, random.number(), random.natural(), random.integer()};
+    const AccountUpdate account{a, random.natural(), random.natural(), random.integer()};
+    const std::string packed{'\x07'};
+    const RawValue value{GetParam(), GetParam() == Codec::json ? "7" : std::string_view(packed)};
+    survives({{}, PeerHello{a, random.natural(), random.natural(), random.natural()}});
+    survives({{}, Ack{random.natural()}});
+    survives({numbered, Request{random.natural(), random.small(), price}});
+    survives({numbered, Request{random.natural(), random.small(), Event{a, value}}});
+    survives({numbered, Reply{random.natural(), Errc::ok, a, account}});
+    const auto code = static_cast<Errc>(1 + random.below(30));
+    survives({numbered, Reply{random.natural(), code, a, {}}});
   }
 }
 
@@ -174,6 +206,20 @@ TEST_P(RoundTrip, ListsOfEveryWidth) {
   for (const std::size_t count : {0UL, 15UL, 16UL, 17UL, 65'535UL, 65'536UL}) {
     survives({{}, Subscribe{std::vector<std::string>(count, "c"), 1}});
   }
+}
+
+TEST_P(RoundTrip, ListsAtTheirLimits) {
+  const std::string channel(limits::kChannelNameBytesMax, 'c');
+  constexpr std::uint64_t kNumber = ~0ULL;
+  constexpr std::int64_t kTime = std::numeric_limits<std::int64_t>::min();
+  const std::vector<ResumePoint> points(limits::kResumePointsMax, {channel, kNumber, kNumber});
+  survives({{}, Subscribe{{}, 1, points}});
+  const Heartbeat full{kTime,
+                       {limits::kHeartbeatEntriesMax, {channel, kNumber}},
+                       {limits::kHeartbeatEntriesMax, {channel, kNumber, kTime, kTime}}};
+  survives({{}, full});
+  EXPECT_LT(bytes_.size(), limits::kClientMessageBytesMax) << "a client must be able to take it";
+  survives({{}, GoAway{1, 2, {limits::kAlternativesMax, std::string(2048, 'u')}}});
 }
 
 TEST(RoundTripJson, EveryAsciiCharacterSurvivesAtEveryPlace) {
@@ -244,6 +290,66 @@ TEST(GeneralForms, OptionalMembersMayBeMissing) {
   Decoder packed(Codec::msgpack);
   ASSERT_TRUE(packed.decode("\x91\x07", out).ok());
   EXPECT_EQ(std::get<Ping>(out.body).t1, 0);
+}
+
+TEST(GeneralForms, MembersOfLaterVersionsMayBeMissing) {
+  // As a peer of before `since`, `recovered`, `heads` and `alternatives` sends them.
+  using namespace std::string_view_literals;
+  Decoder packed(Codec::msgpack);
+  Message out;
+  ASSERT_TRUE(packed.decode("\x93\x05\x01\x90"sv, out).ok());
+  EXPECT_EQ(std::get<Subscribe>(out.body), (Subscribe{{}, 1}));
+  ASSERT_TRUE(packed
+                  .decode("\x93\x0b\x01\x91\x95\xa1"
+                          "a\xa2ok\xa0\x02\x03"sv,
+                          out)
+                  .ok());
+  EXPECT_EQ(std::get<Subscribed>(out.body), (Subscribed{1, {{"a", Errc::ok, "", 2, 3, false}}}));
+  ASSERT_TRUE(packed.decode("\x92\x0f\x09"sv, out).ok());
+  EXPECT_EQ(std::get<Heartbeat>(out.body), Heartbeat{9});
+  ASSERT_TRUE(packed.decode("\x93\x10\x01\x02"sv, out).ok());
+  EXPECT_EQ(std::get<GoAway>(out.body), (GoAway{1, 2, {}}));
+}
+
+TEST(GeneralForms, MsgpackMapsInListsAndInsteadOfPeersArrays) {
+  using namespace std::string_view_literals;
+  Decoder decoder(Codec::msgpack);
+  Message out;
+  ASSERT_TRUE(decoder
+                  .decode("\x94\x05\x01\x90\x92"
+                          "\x83\xa3seq\x07\xa5"
+                          "epoch\x02\xa7"
+                          "channel\xa1"
+                          "a"
+                          "\x93\xa1"
+                          "b\x02\x08"sv,
+                          out)
+                  .ok());
+  EXPECT_EQ(std::get<Subscribe>(out.body).since,
+            (std::vector<ResumePoint>{{"a", 2, 7}, {"b", 2, 8}}));
+  ASSERT_TRUE(decoder
+                  .decode("\x84\xa4type\xa7Request\xa3seq\x05\xa2id\x06\xa7message"
+                          "\x83\xa4type\xa5"
+                          "Event\xa5"
+                          "event\xa1"
+                          "e\xa4"
+                          "data\x07"sv,
+                          out)
+                  .ok());
+  EXPECT_EQ(out.envelope, (Envelope{{}, 5}));
+  EXPECT_EQ(std::get<Request>(out.body), (Request{6, 0, Event{"e", {Codec::msgpack, "\x07"}}}));
+}
+
+TEST(GeneralForms, TheMessageOfAReplyThatRefusesIsNotLookedAt) {
+  for (const std::string_view message : {"null", "7", R"({"type":"Event"})"}) {
+    const std::string bytes =
+        R"({"type":"Reply","seq":1,"id":2,"code":"request_refused","message":)" +
+        std::string(message) + "}";
+    Decoder decoder(Codec::json);
+    Message out;
+    ASSERT_TRUE(decoder.decode(bytes, out).ok()) << message;
+    EXPECT_EQ(std::get<Reply>(out.body), (Reply{2, Errc::request_refused, "", {}}));
+  }
 }
 
 TEST(GeneralForms, NamesOfLaterVersionsAreTaken) {

@@ -331,7 +331,11 @@ TEST(ServerSubscribe, BadMessagesAreAnsweredAndCounted) {
   (void)client.expect<ErrorReply>();
   client.send_bytes(R"({"type":"Subscribe","channels":[7]})");
   EXPECT_EQ(client.expect<ErrorReply>().code, Errc::wrong_type);
-  EXPECT_EQ(server.stats().bad_messages, 5U);
+  client.send_bytes(R"({"type":"Subscribe","id":1})");
+  error = client.expect<ErrorReply>();
+  EXPECT_EQ(error.code, Errc::missing_member);
+  EXPECT_TRUE(error.message.starts_with("'channels': ")) << error.message;
+  EXPECT_EQ(server.stats().bad_messages, 6U);
   // Nothing else is lost.
   (void)client.subscribe({"prices:A"});
   ASSERT_EQ(server.publish("prices:A", price()), PublishStatus::ok);
