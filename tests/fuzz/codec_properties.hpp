@@ -26,20 +26,32 @@ inline void require(bool holds, const char* property, std::string_view input) {
   std::abort();
 }
 
+/// The data message inside of another one; nullptr for those that have none.
+inline const DataMessage* carried(const Message& message) {
+  if (const auto* const publish = std::get_if<Publish>(&message.body)) return &publish->message;
+  if (const auto* const request = std::get_if<Request>(&message.body)) return &request->message;
+  if (const auto* const reply = std::get_if<Reply>(&message.body)) return &reply->message;
+  return nullptr;
+}
+
+/// The price of the message or of the one inside of it, bit for bit; 0 for those that have none.
+inline std::uint64_t price_bits(const Message& message) {
+  const DataMessage* const inner = carried(message);
+  const auto* const price =
+      inner != nullptr ? std::get_if<PriceUpdate>(inner) : std::get_if<PriceUpdate>(&message.body);
+  return price != nullptr ? std::bit_cast<std::uint64_t>(price->price) : 0;
+}
+
 /// Equal, and of the same sign where both are zero.
 inline bool same(const Message& a, const Message& b) {
-  if (!(a == b)) return false;
-  const auto* const price = std::get_if<PriceUpdate>(&a.body);
-  if (price == nullptr) return true;
-  return std::bit_cast<std::uint64_t>(price->price) ==
-         std::bit_cast<std::uint64_t>(std::get<PriceUpdate>(b.body).price);
+  return a == b && price_bits(a) == price_bits(b);
 }
 
 /// Whether the message carries a value that changes its form from one codec to the other.
 inline bool carries_value(const Message& message) {
   if (std::holds_alternative<Event>(message.body)) return true;
-  const auto* const publish = std::get_if<Publish>(&message.body);
-  return publish != nullptr && std::holds_alternative<Event>(publish->message);
+  const DataMessage* const inner = carried(message);
+  return inner != nullptr && std::holds_alternative<Event>(*inner);
 }
 
 /// The input in memory that ends where it ends, so that a sanitizer sees a read behind it.
