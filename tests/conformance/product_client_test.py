@@ -109,10 +109,10 @@ class Msgpack:
 
     @staticmethod
     def subscribed_to(payload):
-        # [5, id as u64, [names]]
+        # [5, id as u64, [names], ...]
         if payload[0] & 0xf0 != 0x90 or payload[1] != 5:
             return None
-        names = [CHANNEL] if payload.endswith(CHANNEL.encode()) else payload
+        names = [CHANNEL] if packed([CHANNEL]) in payload else payload
         number, = [payload[2]] if payload[2] < 0x80 else [int.from_bytes(payload[3:11], "big")]
         return number, names
 

@@ -93,7 +93,7 @@ class ClientOfOurServer(unittest.TestCase):
                                                  "channels": ["prices:SOL-USDC"], "id": 7}))
                 answer = msgpack.unpackb(await client.recv())
                 self.assertEqual(answer[:2], [SUBSCRIBED, 7])
-                ((channel, code, _, epoch, head),) = answer[2]
+                ((channel, code, _, epoch, head, *_),) = answer[2]
                 self.assertEqual((channel, code, epoch), ("prices:SOL-USDC", "ok", welcome[2]))
                 for seq in range(head + 1, head + 101):
                     message = msgpack.unpackb(await client.recv())
