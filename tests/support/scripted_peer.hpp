@@ -92,6 +92,7 @@ class ScriptedPeer {
     parser_ = transport::FrameParser(transport::Role::server, {1 << 20, 1024});
     input_.clear();
     used_ = 0;
+    held_.reset();
   }
   /// Takes the next connection and upgrades it.
   void accept() {
@@ -168,6 +169,13 @@ class ScriptedPeer {
     const auto sent = socket_.write_some(std::span<const char>(bytes));
     return sent.status == transport::IoStatus::ok ? sent.bytes : 0;
   }
+  /// False once the client has ended the connection.
+  [[nodiscard]] bool can_send(std::string_view bytes) {
+    while_waiting();
+    const auto sent = socket_.write_some(std::span<const char>(bytes));
+    return sent.status == transport::IoStatus::ok ||
+           sent.status == transport::IoStatus::would_block;
+  }
   void send_close(std::uint16_t code, std::string_view reason = {}) {
     std::string frame;
     transport::append_close(frame, transport::CloseCode{code}, reason);
@@ -195,6 +203,20 @@ class ScriptedPeer {
       return {};
     }
     return *found;
+  }
+  /// The ids of the Publish messages that come, up to `most` of them or something else.
+  std::vector<std::uint64_t> take_publishes(std::size_t most) {
+    std::vector<std::uint64_t> ids;
+    while (ids.size() < most) {
+      held_ = next_event();
+      if (held_->kind != transport::Incoming::Kind::message) return ids;
+      EXPECT_TRUE(decoder_.decode(held_->payload, message_).ok()) << held_->payload;
+      held_.reset();
+      const auto* const publish = std::get_if<Publish>(&message_.body);
+      if (publish == nullptr) return ids;
+      ids.push_back(publish->id);
+    }
+    return ids;
   }
   /// The next event is a close frame; its code.
   std::uint16_t expect_close() {
@@ -244,6 +266,7 @@ class ScriptedPeer {
   }
 
   transport::Incoming next_event() {
+    if (held_) return *std::exchange(held_, std::nullopt);
     transport::Incoming event;
     EXPECT_TRUE(wait([&] {
       input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used_));
@@ -272,6 +295,7 @@ class ScriptedPeer {
   transport::FrameParser parser_{transport::Role::server, {1 << 20, 1024}};
   std::vector<char> input_{};
   std::size_t used_ = 0;
+  std::optional<transport::Incoming> held_{};  // Found by take_publishes().
   Decoder decoder_;
   Message message_{};
 };

@@ -155,6 +155,7 @@ class Client::Impl {
   void run() noexcept;
   bool hand_over();
   void wait_for_work(bool full);
+  void linger();
   // The strategy.
   const Delivery* next_in_ring(Deadline deadline);
   const Delivery* next_in_ring_now() noexcept;
@@ -237,6 +238,15 @@ void Client::Impl::run() noexcept {
   // release: pairs with the acquire in next_in_ring(); everything was published before.
   ended_.store(true, std::memory_order_release);
   wait_.notify();
+  linger();
+}
+
+/// The strategy is told of the end without waiting for it.
+void Client::Impl::linger() {
+  while (loop_->is_parting()) {
+    loop_->turn();
+    loop_->wait(session::kNever, ClientLoop::Listen::no, [] { return false; });
+  }
 }
 
 /// Everything that was read goes into the ring; false when it is full.
@@ -395,6 +405,7 @@ Client::Impl::~Impl() {
       loop_->wait(session::kNever, ClientLoop::Listen::yes, [] { return false; });
     }
   }
+  linger();
 }
 
 // ---- Client

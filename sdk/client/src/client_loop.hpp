@@ -76,6 +76,9 @@ class ClientLoop {
   [[nodiscard]] bool done() const noexcept {
     return session_.ended() && handed_ == handing_.size() && !message_held_;
   }
+  /// A close frame waits for the kernel, though the session may have ended: turn() and wait() a
+  /// little longer.
+  [[nodiscard]] bool is_parting() const noexcept { return !parting_.rest.empty(); }
   /// From now on nothing is handed over: nobody will take it.
   void abandon();
 
@@ -105,6 +108,7 @@ class ClientLoop {
   /// does not answer with a reset that would overtake our close frame.
   struct Parting {
     transport::Socket socket{};
+    std::string rest{};  // That the kernel has not taken yet.
     Instant until{};
   };
 
@@ -140,6 +144,7 @@ class ClientLoop {
   void on_violation(const transport::Incoming& violation);
   void lost(Error cause, std::uint16_t close_code);
   void part(std::uint16_t code, std::string_view reason);
+  void say_farewell();
   void drain_parting(Instant now);
 
   void sleep(Instant until, Listen listen);

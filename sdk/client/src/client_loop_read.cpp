@@ -1,5 +1,6 @@
 // Reading: from bytes to deliveries, and the ends of connections.
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <string>
@@ -163,25 +164,40 @@ void ClientLoop::on_violation(const transport::Incoming& violation) {
 
 // Says goodbye and lets the socket be drained beside what comes next.
 void ClientLoop::part(std::uint16_t code, std::string_view reason) {
-  connection_.put_close(transport::CloseCode{code}, reason);
   connection_.write();
   session_.left(connection_.bytes_left());
   if (in_poller_) poller_.remove(connection_.fd());
   in_poller_ = false;
+  parting_.rest = connection_.take_farewell(transport::CloseCode{code}, reason);
   parting_.socket = connection_.release();
-  parting_.socket.shutdown();
   parting_.until = now_ + limits::kCloseTimeout;
+  // Whoever closed waits no longer than for that.
+  if (session_.state() == ClientState::closing) {
+    parting_.until = std::min(parting_.until, session_.next_tick());
+  }
+  say_farewell();
+}
+
+void ClientLoop::say_farewell() {
+  const transport::IoResult sent = parting_.socket.write_some(std::span<const char>(parting_.rest));
+  if (sent.status == transport::IoStatus::would_block) return;
+  parting_.rest.erase(0, sent.status == transport::IoStatus::ok ? sent.bytes : std::string::npos);
+  if (parting_.rest.empty()) parting_.socket.shutdown();
 }
 
 void ClientLoop::drain_parting(Instant now) {
+  if (!parting_.rest.empty()) say_farewell();
   std::array<char, 4096> scrap;
-  for (int i = 0; i < 16; ++i) {
+  // One that goes on sending is read until then, too.
+  bool over = now >= parting_.until;
+  for (int i = 0; i < 16 && !over; ++i) {
     const transport::IoResult got = parting_.socket.read_some(scrap);
-    if (got.status == transport::IoStatus::ok) continue;
-    if (got.status == transport::IoStatus::would_block && now < parting_.until) return;
-    parting_.socket.close();
-    return;
+    if (got.status == transport::IoStatus::would_block) return;
+    over = got.status != transport::IoStatus::ok;
   }
+  if (!over) return;
+  parting_.socket.close();
+  parting_.rest.clear();
 }
 
 void ClientLoop::lost(Error cause, std::uint16_t close_code) {

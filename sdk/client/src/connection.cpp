@@ -15,6 +15,16 @@ transport::FrameParser make_parser(std::size_t message_bytes_max) {
       {message_bytes_max, static_cast<std::uint32_t>(limits::kFragmentsMax)});
 }
 
+// The length of a frame that put() has made, header included (RFC 6455 5.2).
+std::size_t masked_frame_bytes(const char* frame) noexcept {
+  const auto byte = [frame](std::size_t i) { return static_cast<unsigned char>(frame[i]); };
+  const unsigned first = byte(1) & 0x7fU;
+  const std::size_t length_bytes = first < 126 ? 0 : first == 126 ? 2 : 8;
+  std::size_t payload = length_bytes == 0 ? first : 0;
+  for (std::size_t i = 0; i < length_bytes; ++i) payload = payload << 8 | byte(2 + i);
+  return 2 + length_bytes + sizeof(transport::MaskKey) + payload;
+}
+
 }  // namespace
 
 Connection::Connection(std::size_t message_bytes_max)
@@ -29,6 +39,7 @@ void Connection::open(transport::Socket socket, std::span<const char> behind_hea
   parser_ = make_parser(message_bytes_max_);
   out_.clear();
   out_begin_ = 0;
+  out_frame_ = 0;
   bytes_put_ = 0;
   error_ = 0;
   write_broken_ = false;
@@ -109,10 +120,39 @@ void Connection::write() {
   if (waiting() == 0) {
     out_.clear();
     out_begin_ = 0;
+    out_frame_ = 0;
   } else if (out_begin_ > out_.size() / 2) {
-    out_.erase(0, out_begin_);
-    out_begin_ = 0;
+    step_over_sent_frames();
+    out_.erase(0, out_frame_);
+    out_begin_ -= out_frame_;
+    out_frame_ = 0;
   }
+}
+
+void Connection::step_over_sent_frames() noexcept {
+  while (out_begin_ < out_.size()) {
+    const std::size_t end = out_frame_ + masked_frame_bytes(out_.data() + out_frame_);
+    if (end > out_begin_) return;
+    out_frame_ = end;
+  }
+}
+
+std::string Connection::take_farewell(transport::CloseCode code, std::string_view reason) {
+  std::string farewell;
+  if (write_broken_) return farewell;
+  step_over_sent_frames();
+  bool closes = close_put_ && waiting() == 0;
+  if (out_frame_ < out_begin_ && waiting() != 0) {
+    const char* const frame = out_.data() + out_frame_;
+    farewell.assign(out_, out_begin_, out_frame_ + masked_frame_bytes(frame) - out_begin_);
+    closes = (frame[0] & 0x0f) == static_cast<int>(transport::Opcode::close);
+  }
+  if (!closes) transport::append_close(farewell, code, reason, keys_.next());
+  out_.clear();
+  out_begin_ = 0;
+  out_frame_ = 0;
+  close_put_ = true;
+  return farewell;
 }
 
 }  // namespace stratwire::client

@@ -48,6 +48,11 @@ class Connection {
   /// Appends one masked frame to what write() sends; nothing follows a close frame.
   void put(transport::Opcode opcode, std::string_view payload);
   void put_close(transport::CloseCode code, std::string_view reason);
+  /// Takes back every frame of which no byte has left.
+  ///
+  /// \return  what has to be sent before the connection may end: the rest of a frame that has
+  ///          begun to leave, then a close frame if that was none
+  [[nodiscard]] std::string take_farewell(transport::CloseCode code, std::string_view reason);
   /// One send() of everything that was put, as far as the kernel takes it.
   void write();
   /// Bytes put on this connection so far.
@@ -58,6 +63,7 @@ class Connection {
 
  private:
   void make_room();
+  void step_over_sent_frames() noexcept;
 
   std::size_t message_bytes_max_;
   transport::Socket socket_{};
@@ -69,6 +75,7 @@ class Connection {
   std::span<char> unread_{};
   std::string out_{};
   std::size_t out_begin_ = 0;
+  std::size_t out_frame_ = 0;  // Where a frame begins, at or before out_begin_.
   std::uint64_t bytes_put_ = 0;
   std::uint64_t bytes_read_ = 0;
   int error_ = 0;

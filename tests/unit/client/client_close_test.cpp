@@ -1,4 +1,5 @@
 // Closing: from any thread, from callbacks, in every stage, and never for ever.
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <thread>
@@ -92,6 +93,44 @@ TEST_P(ClientTest, CloseWhileBackingOffIsImmediate) {
   ASSERT_TRUE(strategy.hears("backing_off #1 connect_failed"));
   strategy.client.close();
   EXPECT_TRUE(strategy.hears("closed #1"));
+}
+
+TEST(ClientClose, AFullSocketLosesNeitherTheCloseFrameNorAMessage) {
+  for (const auto threading : {Threading::caller, Threading::own_thread}) {
+    ScriptedPeer peer{Codec::json, ScriptedPeer::Family::unix_socket};
+    Strategy strategy{peer, config_for({threading, Codec::json}, peer)};
+    peer.greet(kEpoch);
+    ASSERT_TRUE(strategy.hears("live #1"));
+    // Many times what a socket file takes for a peer that does not read.
+    const std::string text = '"' + std::string(8'000, 'x') + '"';
+    std::uint64_t sent = 0;
+    while (strategy.client.send("events:A", Event{"note", {Codec::json, text}}, sent + 1) ==
+           SendStatus::ok) {
+      ++sent;
+    }
+    strategy.poll();
+    peer.send_close(1001);
+    ASSERT_TRUE(strategy.hears("backing_off #1 connection_lost"));
+    // Whole messages, also the one that was cut short, then the answer; the rest comes again.
+    const auto first = peer.take_publishes(sent);
+    EXPECT_LT(first.size(), sent);
+    EXPECT_EQ(peer.expect_close(), 1001);
+    peer.greet(kEpoch);
+    auto all = peer.take_publishes(sent - first.size());
+    all.insert(all.begin(), first.begin(), first.end());
+    ASSERT_EQ(all.size(), sent);
+    EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
+    EXPECT_EQ(std::adjacent_find(all.begin(), all.end()), all.end());
+  }
+}
+
+TEST(ClientClose, APeerThatGoesOnSendingIsCut) {
+  ScriptedPeer peer{Codec::json};
+  Strategy strategy{peer, config_for({}, peer)};
+  peer.greet(kEpoch);
+  peer.send_close(1001);
+  EXPECT_EQ(peer.expect_close(), 1001);
+  EXPECT_TRUE(eventually([&] { return !peer.can_send(std::string(4096, 'x')); }));
 }
 
 TEST_P(ClientTest, DestructionDoesNotWaitForAPeerThatDoesNotAnswer) {
