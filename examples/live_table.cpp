@@ -37,6 +37,8 @@ using namespace std::chrono_literals;
 constexpr int kExitOk = 0;
 constexpr int kExitLost = 1;
 constexpr int kExitUsage = 2;
+/// Close code of a server that has sent all it had.
+constexpr std::uint16_t kGoingAway = 1001;
 /// Failed tries before the first connection.
 constexpr unsigned kFirstTriesMax = 3;
 
@@ -48,7 +50,9 @@ constexpr const char* kHelp =
     "  --channels NAMES  comma between; kind:key, or kind:* for all of a kind (default prices:*)\n"
     "  --seconds N       end after so long; else at Ctrl-C, or when the server's feed has ended\n"
     "\n"
-    "Exit codes: 0 messages came and none was lost, 1 otherwise, 2 wrong arguments.\n";
+    "Exit codes: 0 messages came, none was lost, and the server was there to the end; 1 "
+    "otherwise;\n"
+    "2 wrong arguments.\n";
 
 struct Options {
   std::string url = "ws://127.0.0.1:8080";
@@ -299,8 +303,10 @@ class LiveTable {
     was_live_ = was_live_ || event.state == ClientState::live;
     if (event.state == ClientState::backing_off) problem_ = event.cause.message();
     if (event.state == ClientState::live) problem_.clear();
-    // A server that says goodbye has ended its feed; one that is gone without a word comes back.
-    over_ = over_ || event.state == ClientState::failed ||
+    // A server that says goodbye and closes has ended its feed, and its last message came before;
+    // one that is gone without a word may come back.
+    ended_ = ended_ || (event.state == ClientState::backing_off && event.close_code == kGoingAway);
+    over_ = over_ || ended_ || event.state == ClientState::failed ||
             (event.state == ClientState::backing_off &&
              (going_away_ || (!was_live_ && event.attempt >= kFirstTriesMax)));
   }
@@ -357,12 +363,15 @@ class LiveTable {
     for (const auto& line : board_.table(kMost)) std::printf("%s\n", line.c_str());
     const auto metrics = client_.metrics();
     for (const auto& line : board_.totals(metrics)) std::printf("%s\n", line.c_str());
+    // Without a connection nobody knows what is published at the other end.
+    const bool whole = ended_ || state_ == ClientState::live;
     const bool clean = board_.messages() != 0 && board_.gaps() == 0 && metrics.decode_errors == 0 &&
-                       metrics.duplicates == 0 && !refused_;
+                       metrics.duplicates == 0 && !refused_ && whole;
     if (!clean && !problem_.empty()) std::printf("%s\n", problem_.c_str());
     std::printf("%s after %.1f s\n",
                 clean                    ? "nothing was lost"
                 : board_.messages() == 0 ? "no message came"
+                : !whole                 ? "NOT complete: the server went away without a word"
                                          : "NOT everything came",
                 seconds);
     return clean ? kExitOk : kExitLost;
@@ -376,6 +385,7 @@ class LiveTable {
   bool was_live_ = false;
   bool going_away_ = false;
   bool refused_ = false;
+  bool ended_ = false;
   bool over_ = false;
   Clock::time_point start_ = Clock::now();
 };

@@ -39,6 +39,16 @@ class LiveTable(unittest.TestCase):
                 table.signal(signal.SIGINT)
                 self.assertEqual(table.finish(), 0, table.transcript())
 
+    def test_a_server_that_is_killed_is_no_success(self):
+        with Server("--demo", "--wait-subscribers", 1) as server, \
+                Program("example_live_table", "--url", server.url) as table:
+            table.wait_for_line("[1-9][0-9]* messages", table.out)
+            server.process.kill()
+            table.wait_for_line("backing_off|connecting", table.out)
+            table.signal(signal.SIGINT)
+            self.assertEqual(table.finish(), 1, table.transcript())
+            self.assertIn("NOT complete", table.out[-1])
+
     def test_no_message_is_no_success(self):
         with Server() as server:
             program = run("example_live_table", "--url", server.url, "--seconds", 0.2)

@@ -104,7 +104,9 @@ void ClientSession::lost(Instant now, Ending ending) {
     return;
   }
   const Loss loss = loss_of(ending.close_code);
+  close_code_ = ending.close_code;
   count_loss(now, std::move(ending.cause), loss);
+  close_code_ = 0;
 }
 
 void ClientSession::count_loss(Instant now, Error cause, Loss loss) {
@@ -442,6 +444,7 @@ void ClientSession::announce(ClientState state, Error cause, Duration retry_in) 
   // Rounded up: a try must not come before it was announced.
   event.retry_in = std::chrono::ceil<std::chrono::milliseconds>(retry_in);
   event.attempt = backoff_.attempt();
+  event.close_code = close_code_;
   hand(std::move(event));
 }
 

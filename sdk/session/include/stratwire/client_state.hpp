@@ -37,6 +37,8 @@ struct StateEvent {
   std::chrono::milliseconds retry_in{0};
   /// Failed tries in a row so far.
   std::uint32_t attempt = 0;
+  /// Of the close frame with which the server ended the connection; 0 = there was none.
+  std::uint16_t close_code = 0;
 };
 
 /// What is rare and may own memory.

@@ -226,6 +226,7 @@ class ClientSession {
   Duration ask_delay_{};
   Instant ask_at_ = kNever;
   Error cause_{};
+  std::uint16_t close_code_ = 0;  // Of the ending that is being announced.
   ClientSessionCounts counts_{};
   std::vector<Fate> fates_{};
   std::vector<Action> actions_{};
