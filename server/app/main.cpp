@@ -184,7 +184,7 @@ std::string end_line(const ServerStats& stats, const FeedReport& report, std::ui
       static_cast<unsigned long long>(report.back_pressured),
       static_cast<unsigned long long>(stats.delivered),
       static_cast<unsigned long long>(stats.sent_bytes),
-      static_cast<unsigned long long>(stats.accepted), static_cast<unsigned long long>(stats.gaps),
+      static_cast<unsigned long long>(stats.upgraded), static_cast<unsigned long long>(stats.gaps),
       static_cast<unsigned long long>(stats.missed));
   return text;
 }

@@ -147,6 +147,7 @@ void IoThread::upgrade(Connection& c) {
   c.lane->bytes = c.handshake->accept(subprotocol);
   c.handshake.reset();
   c.phase = Connection::Phase::open;
+  counters_.upgraded.add();
   // relaxed: a number that nobody else has; it orders nothing.
   c.id = core_.next_connection_id.fetch_add(1, std::memory_order_relaxed);
   c.connected_at = telemetry::wall_ns();

@@ -34,6 +34,7 @@ struct IoCounters {
   telemetry::Counter accepted;
   telemetry::Counter handshakes_refused;
   telemetry::Counter http_requests;
+  telemetry::Counter upgraded;
   telemetry::Counter disconnected;
   telemetry::Counter delivered;
   telemetry::Counter sent_bytes;

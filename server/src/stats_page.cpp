@@ -93,6 +93,7 @@ ServerStats gather_stats(const Core& core) {
     stats.accepted += c.accepted.value();
     stats.handshakes_refused += c.handshakes_refused.value();
     stats.http_requests += c.http_requests.value();
+    stats.upgraded += c.upgraded.value();
     stats.disconnected += c.disconnected.value();
     stats.delivered += c.delivered.value();
     stats.sent_bytes += c.sent_bytes.value();
@@ -145,6 +146,7 @@ std::string stats_json(const Core& core, std::vector<ConnectionStats> connection
       .add("accepted", s.accepted)
       .add("handshakes_refused", s.handshakes_refused)
       .add("http_requests", s.http_requests)
+      .add("upgraded", s.upgraded)
       .add("disconnected", s.disconnected)
       .add("published", s.published)
       .add("publish_back_pressured", s.publish_back_pressured)

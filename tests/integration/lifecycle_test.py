@@ -4,6 +4,7 @@ import asyncio
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -52,6 +53,19 @@ class Ending(unittest.TestCase):
                 self.assertEqual(server.end(), 0, server.transcript())
                 self.assertEqual(reader.finish(), 0, reader.transcript())
             self.assertEqual(summary_of(reader)["received"], 20_000)
+
+    def test_the_last_line_counts_readers_not_visitors(self):
+        with Server("--demo", "--messages", 10, "--speed", 0, "--wait-subscribers", 1) as server:
+            stats(server)  # A page,
+            with socket.create_connection(("127.0.0.1", server.port)):
+                pass  # somebody who says nothing,
+            with socket.create_connection(("127.0.0.1", server.port)) as peer:
+                peer.sendall(b"nonsense\r\n\r\n")
+                self.assertIn(b" 400 ", peer.recv(4096))  # and somebody who is refused.
+            reader = run("stratwire", "sub", server.url, "prices:*", "--count", 10)
+            self.assertEqual(reader.code, 0, reader.transcript())
+            self.assertEqual(server.end(), 0, server.transcript())
+        self.assertIn(" to 1 connections;", server.err[-1])
 
     def test_a_second_signal_ends_at_once(self):
         # A reader that takes nothing keeps the drain waiting for its whole deadline.

@@ -59,6 +59,7 @@ struct ServerStats {
   std::uint64_t accepted = 0;
   std::uint64_t handshakes_refused = 0;
   std::uint64_t http_requests = 0;
+  std::uint64_t upgraded = 0;  ///< WebSocket connections that were opened.
   std::uint64_t disconnected = 0;
   std::uint64_t published = 0;
   std::uint64_t publish_back_pressured = 0;
