@@ -1,5 +1,6 @@
 #include "options.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -34,6 +35,23 @@ std::string toml_key(const Setting& setting) {
   return key;
 }
 
+/// What the sources said, merged; and which settings at least one of them gave.
+struct Merged {
+  Options options{};
+  std::vector<std::string_view> given{};
+
+  Problem apply(const Setting& setting, std::string_view text) {
+    auto problem = setting.apply(options, text);
+    // Taken back is as good as not given: "--no-exit-at-end".
+    std::erase(given, setting.name);
+    if (!(setting.value.empty() && text == "false")) given.push_back(setting.name);
+    return problem;
+  }
+  [[nodiscard]] bool has(std::string_view name) const {
+    return std::find(given.begin(), given.end(), name) != given.end();
+  }
+};
+
 std::string cure(const Setting& setting, std::string_view written_as) {
   return "; write " + std::string{written_as} + std::string{setting.example};
 }
@@ -61,7 +79,7 @@ std::optional<std::string> as_text(const toml::node& node) {
   return joined;
 }
 
-Problem apply_toml_entry(Options& options, const std::string& place, std::string_view key,
+Problem apply_toml_entry(Merged& merged, const std::string& place, std::string_view key,
                          const toml::node& node) {
   for (const auto& setting : all_settings()) {
     if (toml_key(setting) != key) continue;
@@ -69,7 +87,7 @@ Problem apply_toml_entry(Options& options, const std::string& place, std::string
         setting.example.find_first_not_of("0123456789.") != std::string_view::npos &&
         !setting.value.empty();
     const auto text = as_text(node);
-    const auto problem = text ? setting.apply(options, *text) : "has a value of a wrong type";
+    const auto problem = text ? merged.apply(setting, *text) : "has a value of a wrong type";
     if (problem.empty()) return {};
     std::string example =
         quoted ? '"' + std::string{setting.example} + '"' : std::string{setting.example};
@@ -80,7 +98,7 @@ Problem apply_toml_entry(Options& options, const std::string& place, std::string
          "'; the keys are the options of 'stratwire-server --help', with _ for -";
 }
 
-Problem apply_toml(Options& options, const std::string& path) {
+Problem apply_toml(Merged& merged, const std::string& path) {
   toml::table table;
   try {
     table = toml::parse_file(path);
@@ -96,7 +114,7 @@ Problem apply_toml(Options& options, const std::string& path) {
   }
   for (const auto& [key, node] : table) {
     const auto place = path + ":" + std::to_string(key.source().begin.line);
-    if (auto problem = apply_toml_entry(options, place, key.str(), node); !problem.empty()) {
+    if (auto problem = apply_toml_entry(merged, place, key.str(), node); !problem.empty()) {
       return problem;
     }
   }
@@ -105,12 +123,12 @@ Problem apply_toml(Options& options, const std::string& path) {
 
 // ---- Environment
 
-Problem apply_environment(Options& options) {
+Problem apply_environment(Merged& merged) {
   for (const auto& setting : all_settings()) {
     for (const auto name : setting.environment) {
       const char* text = std::getenv(std::string{name}.c_str());
       if (text == nullptr || *text == '\0') continue;
-      const auto problem = setting.apply(options, text);
+      const auto problem = merged.apply(setting, text);
       if (problem.empty()) continue;
       return "environment variable " + std::string{name} + " = '" + text + "' " + problem +
              cure(setting, std::string{name} + "=");
@@ -145,12 +163,12 @@ void add_flag(CLI::App& app, const Setting& setting, std::optional<std::string>&
   option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
-Problem apply_flags(Options& options, const Flags& flags) {
+Problem apply_flags(Merged& merged, const Flags& flags) {
   const auto settings = all_settings();
   for (std::size_t i = 0; i < settings.size(); ++i) {
     if (!flags.texts[i]) continue;
     const auto& setting = settings[i];
-    const auto problem = setting.apply(options, *flags.texts[i]);
+    const auto problem = merged.apply(setting, *flags.texts[i]);
     if (problem.empty()) continue;
     const auto flag = "--" + std::string{setting.name};
     return flag + " '" + *flags.texts[i] + "' " + problem + cure(setting, flag + " ");
@@ -158,14 +176,59 @@ Problem apply_flags(Options& options, const Flags& flags) {
   return {};
 }
 
-Problem apply_all(Options& options, const Flags& flags) {
+/// The library names its settings as C++ does; who wrote an option wants to read that.
+std::string in_words_of_options(std::string text) {
+  constexpr std::string_view kPrefix = "ServerConfig::";
+  const auto at = text.find(kPrefix);
+  if (at == std::string::npos) return text;
+  const auto begin = at + kPrefix.size();
+  const auto end = std::min(text.find(' ', begin), text.size());
+  std::string name = text.substr(begin, end - begin);
+  for (auto& c : name) c = c == '_' || c == '.' ? '-' : c;
+  const auto is_option = [](std::string_view wanted) {
+    const auto settings = all_settings();
+    return std::any_of(settings.begin(), settings.end(),
+                       [&](const Setting& setting) { return setting.name == wanted; });
+  };
+  constexpr std::string_view kMost = "-max";
+  if (!is_option(name) && name.ends_with(kMost)) name.resize(name.size() - kMost.size());
+  if (!is_option(name)) return text;
+  return text.replace(at, end - at, "--" + name);
+}
+
+/// What has no effect is refused: whoever wrote it expects one.
+Problem check_feed(const Merged& merged) {
+  struct Dependent {
+    std::string_view name;
+    bool demo_only;
+  };
+  constexpr Dependent kDependents[] = {{"seed", true},
+                                       {"rate", true},
+                                       {"messages", true},
+                                       {"speed", false},
+                                       {"wait-subscribers", false},
+                                       {"exit-at-end", false}};
+  const auto feed = merged.options.feed;
+  for (const auto& [name, demo_only] : kDependents) {
+    if (!merged.has(name) || feed == FeedKind::demo) continue;
+    if (feed == FeedKind::replay && !demo_only) continue;
+    const auto option = "--" + std::string{name};
+    if (feed == FeedKind::replay) return option + " is for --demo, not for --replay; leave it out";
+    return option + " is for a feed, and there is none; add " +
+           (demo_only ? "--demo" : "--demo or --replay FILE") + ", or leave it out";
+  }
+  return {};
+}
+
+Problem apply_all(Merged& merged, const Flags& flags) {
   Problem problem;
-  if (!flags.config_file.empty()) problem = apply_toml(options, flags.config_file);
-  if (problem.empty()) problem = apply_environment(options);
-  if (problem.empty()) problem = apply_flags(options, flags);
+  if (!flags.config_file.empty()) problem = apply_toml(merged, flags.config_file);
+  if (problem.empty()) problem = apply_environment(merged);
+  if (problem.empty()) problem = apply_flags(merged, flags);
+  if (problem.empty()) problem = check_feed(merged);
   if (!problem.empty()) return problem;
-  const auto valid = options.server.validate();
-  return valid.ok() ? Problem{} : valid.error().message();
+  const auto valid = merged.options.server.validate();
+  return valid.ok() ? Problem{} : in_words_of_options(valid.error().context);
 }
 
 }  // namespace
@@ -191,12 +254,12 @@ std::variant<Options, ExitNow> read_options(int argc, const char* const* argv) {
     std::fprintf(stderr, "stratwire-server: %s; see stratwire-server --help\n", error.what());
     return ExitNow{kExitUsage};
   }
-  Options options;
-  if (const auto problem = apply_all(options, flags); !problem.empty()) {
+  Merged merged;
+  if (const auto problem = apply_all(merged, flags); !problem.empty()) {
     std::fprintf(stderr, "stratwire-server: %s\n", problem.c_str());
     return ExitNow{kExitUsage};
   }
-  return options;
+  return std::move(merged.options);
 }
 
 }  // namespace stratwire::app

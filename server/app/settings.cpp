@@ -193,7 +193,9 @@ constexpr Setting kSettings[] = {
      [](Options& o, Text t) {
        bool wanted = false;
        auto problem = yes_or_no(t, wanted);
-       return wanted ? set_feed(o, FeedKind::demo) : problem;
+       if (wanted) return set_feed(o, FeedKind::demo);
+       if (problem.empty() && o.feed == FeedKind::demo) o.feed = FeedKind::none;
+       return problem;
      }},
     {"seed", "N", "42", {}, kFeed, "Of the demo; drawn and logged when not given",
      [](Options& o, Text t) {

@@ -50,8 +50,14 @@ class WrongArguments(unittest.TestCase):
         self.check("stratwire", "sub", url, says=["CHANNEL", "--help"])
         self.check("stratwire", "sub", url, "a:b", "--codec", "xml", says=["--codec", "xml", "json"])
         self.check("stratwire", "sub", url, "a:b", "--count", "many", says=["--count", "many"])
-        self.check("stratwire", "sub", url, "a:b", "--count", "0", says=["--count"])
-        self.check("stratwire", "sub", url, "a:b", "--seconds", "-1", says=["--seconds"])
+        for count in ("0", "-1", "1.5", "18446744073709551616"):
+            self.check("stratwire", "sub", url, "a:b", "--count", count,
+                       says=[f"--count: '{count}' is not a whole number from 1 on"])
+        for seconds in ("-1", "nan", "1s"):
+            self.check("stratwire", "sub", url, "a:b", "--seconds", seconds,
+                       says=[f"--seconds: '{seconds}' is not a number of seconds from 0 on"])
+        self.check("stratwire", "sub", url, "a:b", "--retry", "-1",
+                   says=["--retry: '-1' is not a whole number from 0 on"])
         self.check("stratwire", "sub", url, "a:b", "--nonsense", says=["--nonsense", "--help"])
         self.check("stratwire", "pub", url, says=["CHANNEL"])
 
@@ -61,8 +67,16 @@ class WrongArguments(unittest.TestCase):
                 (["--port", "99999"], ["--port", "'99999'", "0 to 65535", "--port 8080"]),
                 (["--port", "http"], ["--port", "'http'"]),
                 (["--lane-bytes", "4MB"], ["--lane-bytes", "'4MB'", "--lane-bytes 4194304"]),
-                (["--io-threads", "0"], ["io_threads"]),
-                (["--io-threads", "1000"], ["io_threads"]),
+                (["--io-threads", "0"], [": --io-threads is 0", "1..8"]),
+                (["--io-threads", "1000"], [": --io-threads is 1000", "1..8"]),
+                (["--lane-bytes", "1"], [": --lane-bytes is 1", "65536.."]),
+                (["--heartbeat-interval", "1ms"], [": --heartbeat-interval is 1 ms", "50.."]),
+                (["--kinds", "a b"], [": --kinds has 'a b'"]),
+                (["--speed", "2"], ["--speed", "--demo or --replay", "leave it out"]),
+                (["--wait-subscribers", "1"], ["--wait-subscribers", "--demo or --replay"]),
+                (["--exit-at-end"], ["--exit-at-end", "--demo or --replay"]),
+                (["--seed", "1"], ["--seed", "add --demo, "]),
+                (["--rate", "1", "--replay", "x.csv"], ["--rate", "not for --replay"]),
                 (["--waiting", "sleep"], ["--waiting", "'sleep'", "park, yield, spin"]),
                 (["--handshake-timeout", "soon"], ["--handshake-timeout", "'soon'", "250ms"]),
                 (["--log-level", "loud"], ["--log-level", "'loud'", "debug"]),

@@ -48,6 +48,15 @@ class Configuration(unittest.TestCase):
         with Server("--config", config, "--no-exit-at-end") as server:
             server.wait_for_line("serving on until SIGTERM")
 
+    def test_the_feed_of_a_file_can_be_taken_back_with_all_that_belongs_to_it(self):
+        config = self.toml("demo = true\n")
+        with Server("--config", config, "--no-demo") as server:
+            self.assertIn("no feed", server.wait_for_line("listening on"))
+        with Server("--exit-at-end", "--no-exit-at-end") as server:
+            self.assertIn("no feed", server.wait_for_line("listening on"))
+        config = self.toml("demo = true\nspeed = 2\n")
+        self.refused("--config", config, "--no-demo", says=["--speed", "--demo or --replay"])
+
     def test_ws_port_is_weightier_than_port(self):
         # Port 1 would be refused with another message than one that is no number.
         self.refused(env={"WS_PORT": "x", "PORT": "8080"}, says=["WS_PORT", "'x'", "WS_PORT=8080"])
@@ -69,6 +78,7 @@ class Configuration(unittest.TestCase):
 
     def test_values_of_every_kind_are_read_from_a_file(self):
         config = self.toml('kinds = ["prices", "own"]\nlane_bytes = 65536\nspeed = 0.5\n'
+                           'demo = true\n'
                            'handshake_timeout = "250ms"\nping_interval = 3\nallow_publish = true\n')
         with Server("--config", config) as server:
             program = run("stratwire", "sub", server.url, "trades:X", "--seconds", 30)
