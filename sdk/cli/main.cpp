@@ -1,8 +1,10 @@
 /// stratwire: subscribe to channels and publish to them from a terminal or a script.
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <map>
 #include <string>
+#include <system_error>
 
 #include <CLI/CLI.hpp>
 
@@ -37,6 +39,20 @@ constexpr const char* kPubFooter =
     "and the others go on. The server must run with --allow-publish.\n"
     "Example: echo '{\"side\":\"buy\"}' | stratwire pub ws://127.0.0.1:8080 trades:SOL-USDC\n";
 
+/// CLI11's own words for a wrong number are those of a programmer.
+template <class T>
+CLI::Validator number_from(T least, T most, const char* what) {
+  return CLI::Validator(
+      [least, most, what](const std::string& text) {
+        T value{};
+        const char* const end = text.data() + text.size();
+        const auto [rest, error] = std::from_chars(text.data(), end, value);
+        const bool good = error == std::errc{} && rest == end && value >= least && value <= most;
+        return good ? std::string{} : "'" + text + "' is not " + what;
+      },
+      "");
+}
+
 void add_connection_options(CLI::App& command, ConnectionOptions& options) {
   static const std::map<std::string, Codec> kCodecs{{"json", Codec::json},
                                                     {"msgpack", Codec::msgpack}};
@@ -54,6 +70,7 @@ void add_connection_options(CLI::App& command, ConnectionOptions& options) {
           "--retry", [&options](std::uint32_t tries) { options.retry = tries; },
           "Give up after so many failed tries in a row, 0 = never (default: 3 before the first "
           "connection, never after it)")
+      ->check(number_from<std::uint32_t>(0, 4'000'000'000, "a whole number from 0 on"))
       ->type_name("N");
 }
 
@@ -67,7 +84,7 @@ CLI::App* add_sub(CLI::App& app, SubOptions& options) {
   sub->add_option_function<std::uint64_t>(
          "--count", [&options](std::uint64_t count) { options.count = count; },
          "End after so many messages")
-      ->check(CLI::PositiveNumber)
+      ->check(number_from<std::uint64_t>(1, ~std::uint64_t{0}, "a whole number from 1 on"))
       ->type_name("N");
   sub->add_option_function<double>(
          "--seconds",
@@ -76,7 +93,7 @@ CLI::App* add_sub(CLI::App& app, SubOptions& options) {
                std::chrono::duration<double>{seconds});
          },
          "End after so long")
-      ->check(CLI::Range(0.0, 1e9))
+      ->check(number_from<double>(0, 1e9, "a number of seconds from 0 on"))
       ->type_name("N");
   sub->add_flag_function(
       "--stats", [&options](std::int64_t) { options.print = Print::summary; },

@@ -29,6 +29,10 @@ constexpr std::size_t kReadBytes = 64 * 1024;
 /// How long Ctrl-C and answers may go unnoticed while standard input is silent.
 constexpr int kLookAroundMs = 20;
 
+std::string lines(std::uint64_t count) {
+  return std::to_string(count) + (count == 1 ? " line" : " lines");
+}
+
 class Publishing {
  public:
   Publishing(const PubOptions& options, Client client)
@@ -88,7 +92,7 @@ void Publishing::on_published(const Published& published) {
     over_ = kExitRefused;
     return;
   }
-  bad_line(published.id, "was not published: " + problem);
+  bad_line(published.id, "not published: " + problem);
 }
 
 void Publishing::bad_line(std::uint64_t number, const std::string& problem) {
@@ -113,7 +117,7 @@ void Publishing::send(const Publishable& message) {
         return;
       case SendStatus::refused:
         return bad_line(line_,
-                        "can't be sent: a number is not finite, a text is not UTF-8, or it is "
+                        "it can't be sent; a number is not finite, a text is not UTF-8, or it is "
                         "longer than the server takes");
       case SendStatus::closed:
         over_ = kExitNotConnected;
@@ -128,14 +132,14 @@ void Publishing::publish_line(std::string_view line) {
   ++line_;
   if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
   if (line.size() > kLineBytesMax) {
-    return bad_line(line_, "has " + std::to_string(line.size()) + " bytes, at most " +
-                               std::to_string(kLineBytesMax) + " are taken; split it");
+    // How long it was nobody knows: what was too much was not kept.
+    return bad_line(line_, "longer than " + std::to_string(kLineBytesMax) +
+                               " bytes; split it, or publish less of it");
   }
   const auto message = reader_.read(line);
   if (!message.ok()) {
-    return bad_line(line_, "byte " + std::to_string(message.error().offset + 1) + ": " +
-                               message.error().message() +
-                               "; write one JSON value in each line, as in stratwire pub --help");
+    return bad_line(line_, problem_of_line(message.error()) +
+                               "; write one JSON value in each line, see stratwire pub --help");
   }
   while (sent_ - answered_ >= kInFlightMax && !over_ && !interrupted()) {
     listen(std::chrono::milliseconds{kLookAroundMs});
@@ -167,7 +171,8 @@ void Publishing::take_input() {
   const auto bytes = ::read(STDIN_FILENO, buffer_.data(), buffer_.size());
   if (bytes > 0) return take_lines({buffer_.data(), static_cast<std::size_t>(bytes)});
   if (bytes < 0 && (errno == EINTR || errno == EAGAIN)) return;
-  if (bytes < 0) bad_line(line_ + 1, std::string{"can't be read: "} + std::strerror(errno));
+  if (bytes < 0)
+    bad_line(line_ + 1, std::string{"standard input can't be read: "} + std::strerror(errno));
   input_ended_ = true;
   if (!partial_.empty()) publish_line(std::exchange(partial_, {}));
 }
@@ -179,8 +184,9 @@ void Publishing::wait_for_answers() {
     listen(std::chrono::milliseconds{kLookAroundMs});
     if (answered_ != before) last_progress = Clock::now();
     if (Clock::now() - last_progress < options_.timeout) continue;
-    say(std::to_string(sent_ - answered_) + " line(s) were not answered by " +
-        options_.connection.url + "; whether they were published is not known");
+    const auto unanswered = sent_ - answered_;
+    say(options_.connection.url + " did not answer " + lines(unanswered) + "; whether " +
+        (unanswered == 1 ? "it was" : "they were") + " published is not known");
     over_ = watch_.was_connected() ? kExitLost : kExitNotConnected;
   }
 }
@@ -193,7 +199,7 @@ int Publishing::run() {
   wait_for_answers();
   client_.close();
   if (over_) return *over_;
-  say(std::to_string(published_) + " line(s) published, " + std::to_string(bad_) + " bad");
+  say(lines(published_) + " published, " + std::to_string(bad_) + " bad");
   return bad_ == 0 && published_ == sent_ ? kExitOk : kExitLost;
 }
 

@@ -62,6 +62,20 @@ bool is_ours(std::string_view type) noexcept {
 
 }  // namespace
 
+std::string problem_of_line(const Error& error) {
+  // Up to the cure, which is that of a message on the wire, not of a line.
+  std::string text{error.context.empty() ? describe(error.code) : error.context};
+  text.resize(std::min(text.find(';'), text.size()));
+  if (text.ends_with('.')) text.pop_back();
+  // "NaN and infinity ..." stays as it is.
+  const bool sentence = !text.empty() && text[0] >= 'A' && text[0] <= 'Z';
+  if (sentence && !text.starts_with("NaN")) text[0] = static_cast<char>(text[0] - 'A' + 'a');
+  text += " (";
+  text += to_string(error.code);
+  if (error.offset != 0) text += ", byte " + std::to_string(error.offset + 1);
+  return text + ')';
+}
+
 Result<Publishable> LineReader::read(std::string_view line) {
   const auto json = trimmed(line);
   // Into the other codec and away: the check that it is one valid value.

@@ -13,6 +13,10 @@ namespace stratwire::cli {
 
 using Publishable = std::variant<PriceUpdate, AccountUpdate, Event>;
 
+/// What is wrong with a line, as a part of a sentence, with the byte (from 1) where it is known:
+/// "the input ends inside a value (truncated, byte 7)".
+[[nodiscard]] std::string problem_of_line(const Error& error);
+
 /// Reads lines.
 ///
 /// \thread one thread at a time

@@ -1,6 +1,8 @@
 #include "sub.hpp"
 
 #include <concepts>
+#include <set>
+#include <string>
 #include <unistd.h>
 #include <variant>
 
@@ -53,6 +55,7 @@ class Subscriber {
   void notice(const StateEvent& event);
   void notice(const Subscribed& subscribed);
   void notice(const ErrorReply& error);
+  void hint_at_wildcards(const Subscribed& subscribed);
   template <class T>
   void notice(const T&) {}
   bool take_what_waits();
@@ -69,6 +72,7 @@ class Subscriber {
   bool done_ = false;
   bool gave_up_ = false;
   std::size_t refused_ = 0;
+  std::set<std::string> hinted_{};
 };
 
 template <Data T>
@@ -122,7 +126,22 @@ void Subscriber::notice(const Subscribed& subscribed) {
         Error{result.code, 0, result.message}.message());
   }
   refused_ = refused;
+  hint_at_wildcards(subscribed);
   if (refused != 0 && refused == subscribed.results.size()) done_ = true;
+}
+
+/// `prices` is a channel of its own, for which nothing may ever come; `prices:*` was meant.
+void Subscriber::hint_at_wildcards(const Subscribed& subscribed) {
+  for (const auto& result : subscribed.results) {
+    const bool has_key =
+        result.channel.find(':') != std::string::npos || result.channel.starts_with("token-");
+    if (has_key || result.code != Errc::ok || result.head != 0 || done_) continue;
+    if (!hinted_.insert(result.channel).second) continue;
+    say("nothing was published on channel " + result.channel +
+        " so far; for all channels of that "
+        "kind subscribe to '" +
+        result.channel + ":*', for one of them to " + result.channel + ":KEY");
+  }
 }
 
 void Subscriber::notice(const ErrorReply& error) {

@@ -10,6 +10,7 @@ import unittest
 from programs import HEADER, Server, run, summary_of, ticks, write_csv
 
 LOST, USAGE, NOT_CONNECTED, REFUSED = 1, 2, 3, 4
+CANNOT_LISTEN = 3
 
 
 class Urls(unittest.TestCase):
@@ -47,7 +48,19 @@ class Urls(unittest.TestCase):
                    "resolve_failed")
 
     def test_of_a_socket_file_that_does_not_exist(self):
-        self.check("ws+unix:///no/such/file.sock", NOT_CONNECTED, "/no/such/file.sock")
+        self.check("ws+unix:///no/such/file.sock", NOT_CONNECTED, "No such file",
+                   "--unix-path /no/such/file.sock")
+
+    def test_of_a_file_that_nobody_listens_on(self):
+        with tempfile.NamedTemporaryFile(prefix="stratwire-") as file:
+            self.check(f"ws+unix://{file.name}", NOT_CONNECTED, file.name,
+                       "no server listens on that file")
+
+    def test_a_socket_file_that_can_not_be_made(self):
+        program = run("stratwire-server", "--port", 0, "--unix-path", "/no/such/folder/x.sock")
+        self.assertEqual(program.code, CANNOT_LISTEN, program.transcript())
+        self.assertIn("/no/such/folder/x.sock", program.err[-1])
+        self.assertIn("make the folder first", program.err[-1])
 
     def test_of_a_web_server(self):
         with http.server.ThreadingHTTPServer(
@@ -99,6 +112,13 @@ class Channels(unittest.TestCase):
                 self.assertIn("invalid_channel_name", program.err[-1])
                 self.assertIn(says, program.err[-1])
                 self.assertLess(len(program.err[-1]), 400)
+
+    def test_a_kind_without_a_key_gets_a_hint(self):
+        program = run("stratwire", "sub", self.server.url, "prices", "--seconds", 0.3)
+        self.assertEqual(program.code, 0, program.transcript())
+        self.assertEqual(sum("'prices:*'" in line for line in program.err), 1, program.transcript())
+        program = run("stratwire", "sub", self.server.url, "prices:*", "--count", 1)
+        self.assertNotIn("so far", "\n".join(program.err))
 
     def test_more_than_allowed(self):
         names = [f"prices:{i}" for i in range(10_000)]

@@ -68,6 +68,7 @@ class Publish(unittest.TestCase):
             self.assertEqual(self.messages(reader)[0]["data"], 1)
             program.process.stdin.close()
             self.assertEqual(program.finish(), 0, program.transcript())
+            self.assertEqual(program.err[-1], "stratwire: 1 line published, 0 bad")
 
     def test_the_last_line_needs_no_line_end(self):
         reader = self.reader(2)
@@ -83,17 +84,25 @@ class Publish(unittest.TestCase):
         program = run("stratwire", "pub", self.server.url, "trades:X", input="\n".join(lines))
         self.assertEqual(program.code, LOST, program.transcript())
         self.assertEqual([message["data"] for message in self.messages(reader)], [1, 2, 3])
-        for number in (2, 4, 5, 6, 7, 8):
-            self.assertEqual(sum(f"line {number}:" in line for line in program.err), 1,
+        write = "; write one JSON value in each line, see stratwire pub --help"
+        for number, says in (
+                (2, "the input ends inside a value (truncated, byte 2)" + write),
+                (4, "a member that the protocol requires is not there (missing_member)" + write),
+                (5, "something follows the message (trailing_bytes, byte 9)" + write),
+                (6, "a number does not fit the type that the protocol gives it (out_of_range, "
+                    "byte 49)" + write),
+                (7, "not valid JSON or MessagePack at this offset (syntax)" + write),
+                (8, "longer than 1048576 bytes; split it, or publish less of it")):
+            self.assertEqual(program.err.count(f"stratwire: line {number}: {says}"), 1,
                              program.transcript())
-        self.assertIn("3 line(s) published, 6 bad", program.err[-1])
+        self.assertEqual(program.err[-1], "stratwire: 3 lines published, 6 bad")
 
     def test_a_line_too_long_for_the_server_harms_no_other(self):
         reader = self.reader(2)
         lines = ["1", '"' + "x" * 100_000 + '"', "3"]
         program = run("stratwire", "pub", self.server.url, "trades:X", input="\n".join(lines))
         self.assertEqual(program.code, LOST, program.transcript())
-        self.assertIn("line 2:", "\n".join(program.err))
+        self.assertIn("line 2: not published: too_large", "\n".join(program.err))
         self.assertEqual([message["data"] for message in self.messages(reader)], [1, 3])
 
     def test_no_lines_at_all(self):

@@ -1,3 +1,4 @@
+#include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <optional>
@@ -48,6 +49,22 @@ std::string endpoint_text(const Stream::endpoint& endpoint) {
   sockaddr_storage address{};
   std::memcpy(&address, endpoint.data(), endpoint.size());
   return address_text(address);
+}
+
+// What to do about an address of that kind that could not be connected to.
+std::string cure(const Url& url, int system) {
+  if (url.kind != Url::Kind::unix_socket) return "check the port and that the server is up";
+  switch (system) {
+    case ENOENT:
+      return "start the server with --unix-path " + printable(url.socket_path) +
+             ", or check the path";
+    case ECONNREFUSED:
+      return "no server listens on that file: start one with this path, or check the path";
+    case EACCES:
+      return "this user may not write to the file; check its owner and mode";
+    default:
+      return "check the path and that the server is up";
+  }
 }
 
 // TCP connects to itself when nobody listens on a port that the system then picks for our own end.
@@ -181,10 +198,9 @@ void Connector::State::looked_up(Lookup& done) {
 
 void Connector::State::try_next() {
   if (next == addresses.size()) {
-    const bool is_file = url.kind == Url::Kind::unix_socket;
-    return fail(Errc::connect_failed, last_error,
-                "can't connect to " + url.to_string() + " (" + tried + "); check the " +
-                    (is_file ? "path" : "port") + " and that the server is up");
+    return fail(
+        Errc::connect_failed, last_error,
+        "can't connect to " + url.to_string() + " (" + tried + "); " + cure(url, last_error));
   }
   const Stream::endpoint& endpoint = addresses[next++];
   socket.emplace(io);

@@ -49,7 +49,11 @@ Error listen_error(const std::string& address, const error_code& error) {
                 "any that is free)"};
   }
   std::string text = "can't listen on " + address + ": " + error.message();
-  if (error == asio::error::access_denied) text += "; ports below 1024 need root";
+  const bool is_file = address.starts_with("unix:");
+  if (error == asio::error::access_denied) {
+    text += is_file ? "; take a folder that you may write to" : "; ports below 1024 need root";
+  }
+  if (error.value() == ENOENT) text += "; make the folder first, or take another path";
   if (error.value() == EADDRNOTAVAIL) text += "; take an address of this machine, or 0.0.0.0";
   return {Errc::listen_failed, error.value(), text};
 }
