@@ -5,24 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "dialect.hpp"
 #include "frame_log.hpp"
 
 namespace stratwire::server {
 
 struct Connection;
 
-/// How a connection speaks.
-enum class Dialect : std::uint8_t {
-  json,     ///< stratwire.v1.json
-  msgpack,  ///< stratwire.v1.msgpack
-  plain,    ///< No subprotocol: JSON data messages, no acknowledgements, greetings, gaps, errors.
-};
-
-[[nodiscard]] constexpr Codec codec_of(Dialect dialect) noexcept {
-  return dialect == Dialect::msgpack ? Codec::msgpack : Codec::json;
-}
-
-/// \thread I/O thread only
+/// \thread the shard's thread only
 struct Cohort {
   Dialect dialect = Dialect::json;
   /// Channels and wildcards: sorted, each once. Every member's subscriptions are these.

@@ -36,7 +36,7 @@ struct Lane {
 /// Kept small: ten thousand idle ones are ordinary. What is needed only sometimes is behind a
 /// pointer.
 ///
-/// \thread I/O thread only
+/// \thread the shard's thread only
 struct Connection {
   enum class Phase : std::uint8_t {
     handshake,  ///< HTTP.
@@ -59,7 +59,7 @@ struct Connection {
   Cohort* cohort = nullptr;
   std::uint64_t cursor = 0;  ///< Position in the cohort's log; behind it nothing was sent.
   std::uint64_t id = 0;
-  std::uint64_t token = 0;  ///< Slot and generation, as the poller tells it.
+  std::uint64_t token = 0;  ///< Slot and generation, as the host tells it.
   std::uint64_t sent_bytes = 0;
   std::int64_t connected_at = 0;  ///< \units Unix nanoseconds
   std::int64_t heard_at_ms = 0;   ///< Monotonic.
@@ -69,13 +69,17 @@ struct Connection {
   std::uint32_t gaps = 0;
   Phase phase = Phase::handshake;
   Dialect dialect = Dialect::json;
-  transport::Interest interest = transport::Interest::read;  ///< As the poller has it.
+  transport::Interest interest = transport::Interest::read;  ///< As the host has it.
   bool lagging = false;      ///< Waits for the socket to become writable.
   bool read_paused = false;  ///< Does not read its replies: no more requests are taken.
   bool awaits_hub = false;   ///< A subscription is being made; later requests wait.
+  bool awaits_page = false;  ///< Figures for a page are being gathered.
+  bool failed = false;       ///< Fanout has told of its end; nothing more is sent.
   bool ping_sent = false;
   bool shutdown_when_sent = false;  ///< Say that no more comes as soon as the lane is empty.
 
+  /// Whether what comes in may be taken now.
+  [[nodiscard]] bool reads() const noexcept { return !read_paused && !awaits_hub && !awaits_page; }
   [[nodiscard]] std::string_view lane_unsent() const noexcept {
     return lane ? lane->unsent() : std::string_view{};
   }

@@ -27,7 +27,8 @@ Core::Core(ServerConfig settings, std::uint64_t epoch_now)
       epoch(epoch_now),
       opened_at_ns(telemetry::monotonic_ns()),
       registry(config.kinds, config.channels_max),
-      inbox({.capacity = config.inbox_messages, .producers = 1, .threads = kPublishingThreads}) {}
+      inbox({.capacity = config.inbox_messages, .producers = 1, .threads = kPublishingThreads}),
+      figures(config.io_threads) {}
 
 Core::~Core() = default;
 
@@ -38,16 +39,16 @@ PublishStatus Core::submit(Submission&& submission) noexcept {
     publish_back_pressured.add();
     return PublishStatus::back_pressured;
   }
-  threads.front()->wake();
+  if (!threads.empty()) threads.front()->wake();
   return PublishStatus::ok;
 }
 
 std::uint64_t Core::pressure_bytes() const noexcept {
-  // acquire: pairs with the release in IoThread::publish_lag(); what is no longer in flight is
+  // acquire: pairs with the release in Hub::settle_paced(); what is no longer in flight is
   // part of a lag. So this comes before the lags, and can only count a byte twice, never miss it.
   const std::int64_t in_flight = paced_bytes_in_flight.load(std::memory_order_acquire);
   std::uint64_t lag = 0;
-  for (const auto& thread : threads) lag = std::max(lag, thread->lag_bytes());
+  for (const ShardFigures& shard : figures) lag = std::max(lag, shard.lag());
   return static_cast<std::uint64_t>(std::max<std::int64_t>(0, in_flight)) + lag;
 }
 

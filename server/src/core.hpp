@@ -16,6 +16,7 @@
 #include <stratwire/telemetry/counter.hpp>
 
 #include "channel.hpp"
+#include "figures.hpp"
 #include "submission.hpp"
 
 namespace stratwire::server {
@@ -57,6 +58,9 @@ class Core {
   const std::int64_t opened_at_ns;  ///< Monotonic.
   ChannelRegistry registry;
   queue::Mpmc<Submission> inbox;
+  std::vector<ShardFigures> figures;  ///< One per shard.
+  /// Empty in a simulation. Here, because a publish() may still be waking the first one when the
+  /// Server goes.
   std::vector<std::unique_ptr<IoThread>> threads;
 
   std::atomic<bool> closed{false};
@@ -65,7 +69,10 @@ class Core {
   /// Paced bytes that were published and are not yet part of a thread's lag.
   std::atomic<std::int64_t> paced_bytes_in_flight{0};
 
-  telemetry::Counter published;  // written by the hub
+  // Written by the hub.
+  telemetry::Counter published;
+  telemetry::Counter not_encodable;
+  // Written by publishers.
   telemetry::SharedCounter publish_back_pressured;
   telemetry::SharedCounter publish_refused;
 

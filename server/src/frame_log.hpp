@@ -41,7 +41,7 @@ struct LogBuffer {
 /// Lends buffers to logs, so that a log costs memory only while somebody has not been sent all of
 /// it, and nothing is allocated once the buffers have grown to what the traffic needs.
 ///
-/// \thread I/O thread only
+/// \thread the shard's thread only
 class LogBufferPool {
  public:
   [[nodiscard]] std::unique_ptr<LogBuffer> take() {
@@ -70,7 +70,7 @@ class LogBufferPool {
 /// everybody is at the head its memory goes back to the pool, and the next frames are written to
 /// memory that is still in the cache.
 ///
-/// \thread I/O thread only
+/// \thread the shard's thread only
 class FrameLog {
  public:
   /// Position behind the last byte.

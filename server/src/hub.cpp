@@ -1,12 +1,15 @@
 #include "hub.hpp"
 
+#include <algorithm>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 #include <stratwire/codec.hpp>
 #include <stratwire/transport/frame.hpp>
 
-#include "io_thread.hpp"
+#include "dialect.hpp"
+#include "shard.hpp"
 
 namespace stratwire::server {
 namespace {
@@ -23,13 +26,10 @@ constexpr InterestMask slots_of(Codec codec) noexcept {
   return mask;
 }
 
-transport::Opcode opcode_of(Codec codec) noexcept {
-  return codec == Codec::json ? transport::Opcode::text : transport::Opcode::binary;
-}
-
 }  // namespace
 
-Hub::Hub(Core& core) : core_(core), consumer_(core.inbox), batch_(kBatch) {}
+Hub::Hub(Core& core, Shard& local)
+    : core_(core), local_(local), consumer_(core.inbox), batch_(kBatch) {}
 
 std::size_t Hub::drain(std::size_t limit) {
   std::size_t handled = 0;
@@ -41,7 +41,7 @@ std::size_t Hub::drain(std::size_t limit) {
       if (batch_end_ == 0) break;
     }
     for (; batch_next_ != batch_end_ && turn_bytes_ < kTurnBytesMax; ++batch_next_) {
-      if (!rings_have_room()) return handled;
+      if (!links_have_room()) return handled;
       handle(batch_[batch_next_]);
       batch_[batch_next_] = Submission{};
       ++handled;
@@ -50,11 +50,25 @@ std::size_t Hub::drain(std::size_t limit) {
   return handled;
 }
 
-bool Hub::rings_have_room() const noexcept {
-  for (std::size_t t = 1; t < core_.threads.size(); ++t) {
-    if (!core_.threads[t]->ring_has_room()) return false;
-  }
-  return true;
+bool Hub::links_have_room() const noexcept {
+  return std::ranges::all_of(links_, &HubLink::has_room);
+}
+
+void Hub::flush_links() {
+  for (HubLink* const link : links_) link->flush();
+}
+
+void Hub::close_all_behind_links() {
+  for (HubLink* const link : links_) link->forward_close_all();
+}
+
+void Hub::settle_paced() noexcept {
+  if (paced_bytes_ == 0) return;
+  core_.paced_bytes_in_flight.fetch_sub(
+      static_cast<std::int64_t>(std::exchange(paced_bytes_, 0)),
+      // release: pairs with the acquire in Core::pressure_bytes(), and comes behind the store of
+      // the lag, so that no byte is ever missing from the sum.
+      std::memory_order_release);
 }
 
 void Hub::handle(const Submission& submission) {
@@ -72,7 +86,7 @@ void Hub::handle(const Submission& submission) {
     frame.codec = codec;
     submission.visit([&](const auto& body) { encode_and_deliver(frame, body); });
   }
-  if (submission.paced_bytes != 0) core_.threads[0]->note_paced(submission.paced_bytes);
+  paced_bytes_ += submission.paced_bytes;
 }
 
 template <class Body>
@@ -85,6 +99,7 @@ void Hub::encode_and_deliver(Frame frame, const Body& body) {
               "message " + std::to_string(frame.seq) + " of channel " +
                   (frame.channel == nullptr ? "(broadcast)" : frame.channel->name()) +
                   " can't be encoded: " + payload_bytes.error().message());
+    core_.not_encodable.add();
     if (frame.channel == nullptr) return;
     frame.audience = Frame::Audience::native;
     frame_.resize(transport::kServerHeaderBytesMax);
@@ -119,19 +134,18 @@ Result<std::size_t> Hub::encode_body(const Frame& frame, const Body& body) {
 
 void Hub::deliver(const Frame& frame) {
   turn_bytes_ += frame.bytes.size();
-  for (std::size_t t = 0; t < core_.threads.size(); ++t) {
-    const InterestMask bit = InterestMask{1} << interest_slot(t, frame.codec);
-    if (frame.channel != nullptr && (frame.channel->wanted & bit) == 0) continue;
-    if (t == 0) {
-      core_.threads[t]->on_frame(frame);
-    } else {
-      core_.threads[t]->forward_frame(frame);
-    }
+  const auto wants = [&](std::size_t shard) {
+    return frame.channel == nullptr ||
+           (frame.channel->wanted & InterestMask{1} << interest_slot(shard, frame.codec)) != 0;
+  };
+  if (wants(0)) local_.on_frame(frame);
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    if (wants(i + 1)) links_[i]->forward(frame);
   }
 }
 
 void Hub::change_interest(InterestChange& change) {
-  const std::size_t slot = interest_slot(change.thread, change.codec);
+  const std::size_t slot = interest_slot(change.shard, change.codec);
   for (const std::string& name : change.removed) count(name, slot, -1);
   for (const std::string& name : change.added) count(name, slot, +1);
   change.granted.clear();
@@ -141,8 +155,8 @@ void Hub::change_interest(InterestChange& change) {
 Subscription Hub::look_up(std::string_view name) {
   if (name.empty() || name.ends_with(":*")) return {};
   const auto channel = core_.registry.find_or_make(name, ChannelRegistry::Asker::client);
-  if (!channel) return {nullptr, 0, channel.error()};
-  return {*channel, (*channel)->head, {}};
+  if (!channel) return {0, channel.error()};
+  return {(*channel)->head, {}};
 }
 
 void Hub::adopt(Channel& channel) {

@@ -8,33 +8,26 @@
 
 #include <stratwire/telemetry/clock.hpp>
 
+#include "stats_page.hpp"
+
 namespace stratwire::server {
 namespace {
 
 using std::chrono::milliseconds;
 
 constexpr std::uint64_t kWakeupToken = ~std::uint64_t{0};
-/// Tokens of listeners count down from here; connections never reach them.
-constexpr std::uint64_t kListenerToken = kWakeupToken - 1;
-constexpr std::size_t kReceiveBytes = 256 * 1024;
-constexpr std::size_t kRingBytes = 8 << 20;
-constexpr std::size_t kFrameBytesMax = limits::kClientMessageBytesMax + 1024;
+constexpr std::size_t kAcceptsPerTurn = 256;
 /// Messages that the hub takes between two rounds of writing: enough that a frame costs little of
 /// a send(), few enough that they are still in the cache when they are sent.
 constexpr std::size_t kMessagesPerTurn = 1024;
-constexpr std::int64_t kTickMs = 50;
-constexpr std::int64_t kSweepMs = 500;
 
-/// What lies in the ring; a frame's bytes follow it.
-struct RingRecord {
-  enum class Kind : std::uint8_t { frame, interest, close_all };
-  Kind kind = Kind::frame;
-  Frame frame{};
-  InterestChange* interest = nullptr;  ///< Owned by the record.
-};
+/// Tokens of listeners count down from below the wake-up's; connections never reach them.
+constexpr std::uint64_t listener_token(std::size_t index) noexcept {
+  return kWakeupToken - 1 - index;
+}
 
-std::int64_t monotonic_ms() {
-  return telemetry::monotonic_ns() / 1'000'000;
+Now look_at_clocks() {
+  return {telemetry::monotonic_ns() / 1'000'000, telemetry::wall_ns()};
 }
 
 void pin_to(int cpu) {
@@ -52,9 +45,13 @@ IoThread::IoThread(Core& core, std::size_t index, transport::Poller poller,
       index_(index),
       poller_(std::move(poller)),
       wakeup_(std::move(wakeup)),
-      ring_(index == 0 ? queue::SpscBytes::kCapacityMin : kRingBytes),
-      receive_buffer_(kReceiveBytes + kFrameBytesMax) {
-  if (index == 0) hub_ = std::make_unique<Hub>(core);
+      shard_(core, index, *this) {
+  if (index == 0) {
+    hub_ = std::make_unique<Hub>(core, shard_);
+  } else {
+    link_ = std::make_unique<HubLink>(core.figures[index], [this] { wake(); });
+    core.threads.front()->hub_->add_link(*link_);
+  }
   (void)poller_.add(wakeup_.fd(), kWakeupToken, transport::Interest::read);
 }
 
@@ -63,7 +60,7 @@ IoThread::~IoThread() {
 }
 
 void IoThread::add_listener(transport::Listener listener) {
-  (void)poller_.add(listener.fd(), kListenerToken - listeners_.size(), transport::Interest::read);
+  (void)poller_.add(listener.fd(), listener_token(listeners_.size()), transport::Interest::read);
   listeners_.push_back(std::move(listener));
 }
 
@@ -79,7 +76,7 @@ void IoThread::stop() {
   thread_.join();
 }
 
-void IoThread::post(std::function<void()> task) {
+void IoThread::post(Task task) {
   {
     const std::lock_guard lock(tasks_mutex_);
     tasks_.push_back(std::move(task));
@@ -89,51 +86,36 @@ void IoThread::post(std::function<void()> task) {
   wake();
 }
 
-std::uint64_t IoThread::lag_bytes() const noexcept {
-  // acquire: pairs with the release in forward_frame() and publish_lag(); bytes that left the ring
-  // are already part of the lag.
-  const std::uint64_t in_ring = ring_bytes_.load(std::memory_order_acquire);
-  // acquire: pairs with the release in publish_lag().
-  return in_ring + lag_bytes_.load(std::memory_order_acquire);
-}
+// ---- The loop
 
 void IoThread::run() {
   if (core_.config.io_cpu >= 0) pin_to(core_.config.io_cpu + static_cast<int>(index_));
   pthread_setname_np(pthread_self(), ("stratwire-io" + std::to_string(index_)).c_str());
   // acquire: pairs with the release in stop().
   while (!stop_.load(std::memory_order_acquire)) {
-    now_ms_ = monotonic_ms();
+    now_ = look_at_clocks();
     wait(turn());
   }
-  for (auto& slot : slots_) {
-    if (slot) drop(*slot);
-  }
-  sweep_dropped();
-  // Records that nobody will read own their interest changes.
-  while (!ring_.empty()) drain_ring();
+  shard_.drop_all();
 }
 
 bool IoThread::turn() {
   run_tasks();
-  std::size_t worked = 0;
+  std::size_t handed_on = 0;
   if (hub_) {
-    worked = hub_->drain(kMessagesPerTurn);
-    for (std::size_t t = 1; t < core_.threads.size(); ++t) core_.threads[t]->flush_ring();
+    handed_on = hub_->drain(kMessagesPerTurn);
+    hub_->flush_links();
   } else {
-    drain_ring();
+    link_->drain(shard_, now_);
   }
-  write_dirty();
-  for (const std::uint64_t token : answered_) {
-    if (Connection* const c = find(token)) flush(*c);
+  shard_.turn(now_);
+  if (hub_) {
+    hub_->settle_paced();
+  } else {
+    link_->settle();
   }
-  answered_.clear();
-  publish_lag();
-  if (now_ms_ >= next_tick_ms_) tick();
-  for (const std::uint64_t token : std::exchange(resumed_, {})) {
-    if (Connection* const c = find(token)) resume(*c);
-  }
-  sweep_dropped();
-  return worked != 0;
+  if (accept_paused_ && now_.ms >= accept_again_ms_) resume_accepting();
+  return handed_on != 0;
 }
 
 void IoThread::wait(bool worked) {
@@ -142,42 +124,38 @@ void IoThread::wait(bool worked) {
   const bool may_sleep = !worked && core_.config.waiting == Waiting::park;
   if (may_sleep) {
     wakeup_.prepare_sleep();
-    if (!has_work()) {
-      timeout = open_connections_ == 0 && !accept_paused_
-                    ? transport::Poller::kNoTimeout
-                    : std::chrono::nanoseconds(
-                          milliseconds(std::max<std::int64_t>(0, next_tick_ms_ - now_ms_)));
-    }
+    if (!has_work()) timeout = sleep_limit();
   }
   const std::size_t ready = poller_.wait(ready_, timeout);
   if (may_sleep) wakeup_.end_sleep();
-  if (ready == 0) {
-    if (!worked && core_.config.waiting == Waiting::yield) sched_yield();
-    return;
-  }
-  now_ms_ = monotonic_ms();
+  if (ready == 0 && !worked && core_.config.waiting == Waiting::yield) sched_yield();
   for (std::size_t i = 0; i < ready; ++i) on_ready(ready_[i]);
+}
+
+std::chrono::nanoseconds IoThread::sleep_limit() const noexcept {
+  if (shard_.open_connections() == 0 && !accept_paused_) return transport::Poller::kNoTimeout;
+  return milliseconds(std::max<std::int64_t>(0, shard_.next_tick_ms() - now_.ms));
 }
 
 bool IoThread::has_work() noexcept {
   // acquire: pairs with the release in post().
-  if (has_tasks_.load(std::memory_order_acquire) || !resumed_.empty()) return true;
+  if (has_tasks_.load(std::memory_order_acquire) || shard_.has_work()) return true;
   // acquire: pairs with the release in stop().
   if (stop_.load(std::memory_order_acquire)) return true;
-  return hub_ ? hub_->has_work() : !ring_.empty();
+  return hub_ ? hub_->has_work() : !link_->empty();
 }
 
 void IoThread::run_tasks() {
   // acquire: pairs with the release in post().
   if (!has_tasks_.load(std::memory_order_acquire)) return;
-  std::vector<std::function<void()>> tasks;
+  std::vector<Task> tasks;
   {
     const std::lock_guard lock(tasks_mutex_);
     tasks.swap(tasks_);
     // relaxed: written under the mutex that post() takes before it sets the flag again.
     has_tasks_.store(false, std::memory_order_relaxed);
   }
-  for (auto& task : tasks) task();
+  for (Task& task : tasks) task();
 }
 
 void IoThread::on_ready(const transport::Ready& ready) {
@@ -185,226 +163,129 @@ void IoThread::on_ready(const transport::Ready& ready) {
     wakeup_.drain();
     return;
   }
-  if (ready.token > kListenerToken - listeners_.size()) {
-    accept(listeners_[kListenerToken - ready.token]);
-    return;
-  }
-  Connection* c = find(ready.token);
-  if (c == nullptr) return;
-  if (ready.writable) flush(*c);
-  if ((ready.readable || ready.broken) && c->phase != Connection::Phase::closed) {
-    // A broken connection is told again and again: it must be read even where reading is paused.
-    if (c->read_paused || c->awaits_hub) {
-      if (ready.broken) drop(*c);
+  // A Pong tells when its Ping came: the time of this connection, not of all that were ready.
+  now_ = look_at_clocks();
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    if (ready.token == listener_token(i)) {
+      accept(listeners_[i]);
       return;
     }
-    read(*c);
   }
+  shard_.on_ready(ready, now_);
 }
 
-// ---- The ring from the hub
-
-bool IoThread::ring_has_room() noexcept {
-  // One message is a frame in each codec.
-  return ring_.try_reserve(2 * (sizeof(RingRecord) + kFrameBytesMax)) != nullptr;
-}
-
-void IoThread::forward_frame(const Frame& frame) {
-  char* const at = ring_.try_reserve(sizeof(RingRecord) + frame.bytes.size());
-  if (at == nullptr) std::abort();  // the hub asks ring_has_room() before every message
-  new (at) RingRecord{RingRecord::Kind::frame, frame, nullptr};
-  std::ranges::copy(frame.bytes, at + sizeof(RingRecord));
-  ring_.commit();
-  // release: pairs with the acquire in lag_bytes().
-  ring_bytes_.fetch_add(frame.bytes.size(), std::memory_order_release);
-}
-
-void IoThread::forward_interest(std::unique_ptr<InterestChange> change) {
-  char* const at = reserve_in_ring(sizeof(RingRecord));
-  new (at) RingRecord{RingRecord::Kind::interest, {}, change.release()};
-  ring_.commit();
-  flush_ring();
-}
-
-void IoThread::forward_close_all() {
-  char* const at = reserve_in_ring(sizeof(RingRecord));
-  new (at) RingRecord{RingRecord::Kind::close_all, {}, nullptr};
-  ring_.commit();
-  flush_ring();
-}
-
-char* IoThread::reserve_in_ring(std::size_t bytes) {
-  for (;;) {
-    if (char* const at = ring_.try_reserve(bytes)) return at;
-    // Control plane: waits for room. The other thread never waits for this one, so it comes.
-    flush_ring();
-    sched_yield();
+void IoThread::begin_drain() {
+  listeners_.clear();
+  accept_paused_ = false;
+  while (hub_->has_work()) {
+    if (hub_->drain(~std::size_t{0}) == 0) sched_yield();
+    hub_->flush_links();
+    shard_.write(now_);
   }
+  hub_->close_all_behind_links();
+  shard_.close_all(now_);
 }
 
-void IoThread::flush_ring() noexcept {
-  ring_.publish();
-  wake();
-}
+// ---- Listeners
 
-void IoThread::drain_ring() {
-  for (;;) {
-    const std::span<char> bytes = ring_.front();
-    if (bytes.empty()) break;
-    const auto& record = *std::launder(reinterpret_cast<const RingRecord*>(bytes.data()));
-    switch (record.kind) {
-      case RingRecord::Kind::frame: {
-        Frame frame = record.frame;
-        frame.bytes = bytes.subspan(sizeof(RingRecord));
-        ring_bytes_in_turn_ += frame.bytes.size();
-        on_frame(frame);
-        break;
-      }
-      case RingRecord::Kind::interest: {
-        const std::unique_ptr<InterestChange> change(record.interest);
-        on_interest(*change);
-        break;
-      }
-      case RingRecord::Kind::close_all:
-        close_all();
-        break;
+void IoThread::accept(transport::Listener& listener) {
+  for (std::size_t i = 0; i < kAcceptsPerTurn; ++i) {
+    transport::AcceptResult accepted = listener.accept();
+    if (accepted.status == transport::AcceptStatus::would_block) return;
+    if (accepted.status != transport::AcceptStatus::ok) {
+      pause_accepting(accepted);
+      return;
     }
-    ring_.pop();
-    if (ring_bytes_in_turn_ > kReceiveBytes) break;
-  }
-  ring_.release();
-}
-
-// ---- Time
-
-void IoThread::publish_lag() {
-  std::uint64_t lag = 0;
-  for (const Cohort* cohort : lagging_cohorts_) {
-    for (const Connection* c : cohort->lagging) {
-      const std::size_t frames = cohort->log.marks_from(c->cursor).size();
-      const std::uint64_t bytes = cohort->log.head() - c->cursor + c->lane_unsent().size();
-      lag = std::max<std::uint64_t>({lag, bytes, frames * core_.paced_bytes(0)});
-    }
-  }
-  // release: pairs with the acquire in lag_bytes(), and comes before the subtractions below, so
-  // that no byte is ever missing from the sum.
-  lag_bytes_.store(lag, std::memory_order_release);
-  if (ring_bytes_in_turn_ != 0) {
-    // release: as above.
-    ring_bytes_.fetch_sub(std::exchange(ring_bytes_in_turn_, 0), std::memory_order_release);
-  }
-  if (paced_bytes_in_turn_ != 0) {
-    core_.paced_bytes_in_flight.fetch_sub(
-        static_cast<std::int64_t>(std::exchange(paced_bytes_in_turn_, 0)),
-        // release: pairs with the acquire in Core::pressure_bytes().
-        std::memory_order_release);
-  }
-}
-
-void IoThread::tick() {
-  next_tick_ms_ = now_ms_ + kTickMs;
-  if (accept_paused_) {
-    accept_paused_ = false;
-    for (std::size_t i = 0; i < listeners_.size(); ++i) {
-      (void)poller_.modify(listeners_[i].fd(), kListenerToken - i, transport::Interest::read);
-    }
-  }
-  if (now_ms_ >= next_sweep_ms_) {
-    next_sweep_ms_ = now_ms_ + kSweepMs;
-    sweep_connections();
-  }
-  send_heartbeats();
-}
-
-void IoThread::sweep_connections() {
-  const std::int64_t ping_after = core_.config.ping_interval.count();
-  for (const auto& slot : slots_) {
-    if (!slot) continue;
-    Connection& c = *slot;
-    switch (c.phase) {
-      case Connection::Phase::handshake:
-      case Connection::Phase::closing:
-        if (now_ms_ < c.deadline_ms) break;
-        // A drain has a deadline of its own, and what was published before it is owed.
-        if (closing_all_ && !c.lane_unsent().empty()) break;
-        if (c.phase == Connection::Phase::handshake) counters_.timeouts.add();
-        drop(c);
-        break;
-      case Connection::Phase::open:
-        // Never without a ping first, however late this sweep is.
-        if (c.ping_sent && now_ms_ - c.heard_at_ms >= 2 * ping_after) {
-          counters_.timeouts.add();
-          core_.log(LogLevel::info,
-                    "connection " + std::to_string(c.id) + " gave no sign of life and was dropped");
-          drop(c);
-        } else if (ping_after != 0 && !c.ping_sent && now_ms_ - c.heard_at_ms >= ping_after) {
-          c.ping_sent = true;
-          lane_append_frame(c, transport::Opcode::ping, {});
-          flush(c);
-        }
-        break;
-      case Connection::Phase::closed:
-        break;
-    }
-  }
-}
-
-void IoThread::send_heartbeats() {
-  const std::int64_t interval = core_.config.heartbeat_interval.count();
-  for (const auto& [key, cohort] : cohorts_) {
-    if (cohort->dialect == Dialect::plain || cohort->members.empty() ||
-        now_ms_ - cohort->appended_at_ms < interval) {
+    ShardCounters& counters = core_.figures[index_].counters;
+    counters.accepted.add();
+    // relaxed: only this thread adds, and one more or less for a moment does no harm.
+    if (core_.connections.load(std::memory_order_relaxed) >= core_.config.connections_max) {
+      counters.handshakes_refused.add();
+      constexpr std::string_view kFull =
+          "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: 1\r\n"
+          "Content-Length: 49\r\nConnection: close\r\n\r\n"
+          "this server is full; try again later or another.\n";
+      (void)accepted.socket.write_some(std::span(kFull));
+      accepted.socket.shutdown();
       continue;
     }
-    const Codec codec = codec_of(cohort->dialect);
-    encoded_.clear();
-    if (!encode(codec, {{}, Heartbeat{telemetry::wall_ns()}}, encoded_)) continue;
-    std::string frame;
-    transport::append_frame(
-        frame, {codec == Codec::json ? transport::Opcode::text : transport::Opcode::binary},
-        encoded_);
-    append(*cohort, frame, {.keep = FrameMark::Keep::never});
+    hand_over(std::move(accepted.socket));
   }
-  write_dirty();
 }
 
-// ---- Connections by slot
-
-Connection* IoThread::find(std::uint64_t token) noexcept {
-  const auto slot = static_cast<std::uint32_t>(token);
-  if (slot >= slots_.size() || !slots_[slot] || slots_[slot]->token != token) return nullptr;
-  return slots_[slot]->phase == Connection::Phase::closed ? nullptr : slots_[slot].get();
+void IoThread::hand_over(transport::Socket socket) {
+  // relaxed: a figure; the socket itself is handed over by post().
+  core_.connections.fetch_add(1, std::memory_order_relaxed);
+  // In turn. By the number of connections, one that comes and goes would always meet the same.
+  IoThread& thread = *core_.threads[next_thread_++ % core_.threads.size()];
+  if (&thread == this) {
+    shard_.adopt(std::move(socket), now_);
+  } else {
+    thread.post([&thread, moved = std::move(socket)]() mutable {
+      thread.shard_.adopt(std::move(moved), thread.now_);
+    });
+  }
 }
 
-void IoThread::sweep_dropped() {
-  for (Connection* c : dropped_) {
-    const auto slot = static_cast<std::uint32_t>(c->token);
-    slots_[slot].reset();
-    free_slots_.push_back(slot);
+void IoThread::pause_accepting(const transport::AcceptResult& why) {
+  core_.log(LogLevel::error, why.status == transport::AcceptStatus::out_of_descriptors
+                                 ? "out of descriptors: raise 'ulimit -n' or lower connections_max"
+                                 : "accept failed, errno " + std::to_string(why.error));
+  // Level-triggered: without a pause the loop would spin on the same connection.
+  accept_paused_ = true;
+  accept_again_ms_ = now_.ms + Shard::kTickMs;
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    (void)poller_.modify(listeners_[i].fd(), listener_token(i), transport::Interest::none);
   }
-  dropped_.clear();
 }
 
-std::vector<ConnectionStats> IoThread::connection_stats() const {
-  std::vector<ConnectionStats> all;
-  for (const auto& slot : slots_) {
-    if (!slot || slot->phase != Connection::Phase::open || slot->cohort == nullptr) continue;
-    const Connection& c = *slot;
-    ConnectionStats stats;
-    stats.id = c.id;
-    if (c.name) stats.name = *c.name;
-    stats.peer = c.socket.peer_address();
-    stats.protocol = c.dialect == Dialect::plain  ? "plain"
-                     : c.dialect == Dialect::json ? "stratwire.v1.json"
-                                                  : "stratwire.v1.msgpack";
-    stats.channels = c.cohort->channels.size();
-    stats.sent_bytes = c.sent_bytes;
-    stats.lag_bytes = c.cohort->log.head() - c.cursor + c.lane_unsent().size();
-    stats.gaps = c.gaps;
-    stats.connected_at = c.connected_at;
-    all.push_back(std::move(stats));
+void IoThread::resume_accepting() {
+  accept_paused_ = false;
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    (void)poller_.modify(listeners_[i].fd(), listener_token(i), transport::Interest::read);
   }
-  return all;
+}
+
+// ---- What the shard asks
+
+bool IoThread::watch(int fd, std::uint64_t token, transport::Interest interest) {
+  return poller_.add(fd, token, interest) == 0;
+}
+
+void IoThread::change_watch(int fd, std::uint64_t token, transport::Interest interest) {
+  (void)poller_.modify(fd, token, interest);
+}
+
+void IoThread::unwatch(int fd) {
+  poller_.remove(fd);
+}
+
+void IoThread::ask_hub(std::unique_ptr<InterestChange> change) {
+  if (hub_) {
+    hub_->change_interest(*change);
+    shard_.on_interest(std::move(change), now_);
+    return;
+  }
+  IoThread& first = *core_.threads.front();
+  first.post([this, &first, moved = std::move(change)]() mutable {
+    first.hub_->change_interest(*moved);
+    link_->forward(std::move(moved));
+  });
+}
+
+void IoThread::tell_hub(std::unique_ptr<InterestChange> change) {
+  if (hub_) {
+    hub_->change_interest(*change);
+    return;
+  }
+  IoThread& first = *core_.threads.front();
+  first.post([&first, moved = std::move(change)] { first.hub_->change_interest(*moved); });
+}
+
+void IoThread::ask_connections(std::uint64_t token) {
+  gather_connections(core_, [this, token](std::vector<ConnectionStats> all) {
+    post([this, token, moved = std::move(all)] { shard_.on_connections(token, moved, now_); });
+  });
 }
 
 }  // namespace stratwire::server

@@ -63,7 +63,7 @@ class ObjectWriter {
 void gather_from(Core& core, std::size_t index, std::shared_ptr<std::vector<ConnectionStats>> all,
                  std::function<void(std::vector<ConnectionStats>)> done) {
   core.threads[index]->post([&core, index, all = std::move(all), done = std::move(done)] {
-    auto mine = core.threads[index]->connection_stats();
+    auto mine = core.threads[index]->shard().connection_stats();
     std::ranges::move(mine, std::back_inserter(*all));
     if (index + 1 < core.threads.size()) {
       gather_from(core, index + 1, all, done);
@@ -86,10 +86,11 @@ ServerStats gather_stats(const Core& core) {
   stats.published = core.published.value();
   stats.publish_back_pressured = core.publish_back_pressured.value();
   stats.publish_refused = core.publish_refused.value();
-  for (const auto& thread : core.threads) {
-    const IoCounters& c = thread->counters();
+  stats.not_encodable = core.not_encodable.value();
+  for (const ShardFigures& shard : core.figures) {
+    const ShardCounters& c = shard.counters;
     stats.subscribers += static_cast<std::uint64_t>(c.subscribers.value());
-    stats.lag_bytes_max = std::max(stats.lag_bytes_max, thread->lag_bytes());
+    stats.lag_bytes_max = std::max(stats.lag_bytes_max, shard.lag());
     stats.accepted += c.accepted.value();
     stats.handshakes_refused += c.handshakes_refused.value();
     stats.http_requests += c.http_requests.value();
@@ -151,6 +152,7 @@ std::string stats_json(const Core& core, std::vector<ConnectionStats> connection
       .add("published", s.published)
       .add("publish_back_pressured", s.publish_back_pressured)
       .add("publish_refused", s.publish_refused)
+      .add("not_encodable", s.not_encodable)
       .add("delivered", s.delivered)
       .add("sent_bytes", s.sent_bytes)
       .add("received_messages", s.received_messages)

@@ -64,6 +64,8 @@ struct ServerStats {
   std::uint64_t published = 0;
   std::uint64_t publish_back_pressured = 0;
   std::uint64_t publish_refused = 0;
+  /// Messages that a codec had no form for: its readers got a Gap, or nothing for a broadcast.
+  std::uint64_t not_encodable = 0;
   std::uint64_t delivered = 0;  ///< Frames of data messages handed to connections.
   std::uint64_t sent_bytes = 0;
   std::uint64_t received_messages = 0;

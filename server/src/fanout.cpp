@@ -1,10 +1,11 @@
-// Cohorts, their logs, and writing: the hot half of an I/O thread.
+#include "fanout.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <sys/uio.h>
 #include <utility>
 
-#include "io_thread.hpp"
+#include <stratwire/codec.hpp>
 
 namespace stratwire::server {
 namespace {
@@ -12,15 +13,14 @@ namespace {
 /// Replies that a connection may have waiting before its requests are left unread.
 constexpr std::size_t kUnreadRepliesBytesMax = 256 * 1024;
 
-transport::Opcode opcode_of(Dialect dialect) noexcept {
-  return dialect == Dialect::msgpack ? transport::Opcode::binary : transport::Opcode::text;
-}
-
 }  // namespace
+
+Fanout::Fanout(Core& core, ShardFigures& figures, ShardHost& host)
+    : core_(core), counters_(figures.counters), host_(host) {}
 
 // ---- Routes
 
-IoThread::Route& IoThread::route_of(Channel& channel) {
+Fanout::Route& Fanout::route_of(Channel& channel) {
   if (channel.id() >= routes_.size()) routes_.resize(channel.id() + 1);
   Route& route = routes_[channel.id()];
   if (route.channel == nullptr) {
@@ -33,14 +33,14 @@ IoThread::Route& IoThread::route_of(Channel& channel) {
   return route;
 }
 
-void IoThread::route_to(Cohort& cohort, Channel& channel) {
+void Fanout::route_to(Cohort& cohort, Channel& channel) {
   auto& cohorts = routes_[channel.id()].cohorts[static_cast<std::size_t>(codec_of(cohort.dialect))];
   if (std::ranges::find(cohorts, &cohort) != cohorts.end()) return;
   cohorts.push_back(&cohort);
   cohort.routed_channels.push_back(channel.id());
 }
 
-Cohort& IoThread::cohort_of(Dialect dialect, std::vector<std::string> channels) {
+Cohort& Fanout::cohort_of(Dialect dialect, std::vector<std::string> channels, Now now) {
   std::string key = cohort_key(dialect, channels);
   const auto found = cohorts_.find(key);
   if (found != cohorts_.end()) return *found->second;
@@ -49,7 +49,7 @@ Cohort& IoThread::cohort_of(Dialect dialect, std::vector<std::string> channels) 
   Cohort& cohort = *made;
   cohort.dialect = dialect;
   cohort.channels = std::move(channels);
-  cohort.appended_at_ms = now_ms_;
+  cohort.appended_at_ms = now.ms;
   cohorts_.emplace(std::move(key), std::move(made));
   for (const std::string& name : cohort.channels) {
     if (!name.ends_with(":*")) {
@@ -70,24 +70,23 @@ Cohort& IoThread::cohort_of(Dialect dialect, std::vector<std::string> channels) 
   return cohort;
 }
 
-void IoThread::join(Connection& c, Cohort& cohort) {
+void Fanout::join(Connection& c, std::vector<std::string> channels, Now now) {
+  Cohort& cohort = cohort_of(c.dialect, std::move(channels), now);
   c.cohort = &cohort;
   c.cursor = cohort.log.head();
   c.member_slot = static_cast<std::uint32_t>(cohort.members.size());
   cohort.members.push_back(&c);
+  if (c.lagging) {
+    if (cohort.lagging.empty()) lagging_cohorts_.push_back(&cohort);
+    cohort.lagging.push_back(&c);
+  }
   if (!cohort.channels.empty()) counters_.subscribers.add(1);
 }
 
-void IoThread::leave(Connection& c) {
+void Fanout::leave(Connection& c) {
   Cohort* const cohort = std::exchange(c.cohort, nullptr);
   if (cohort == nullptr) return;
-  if (c.lagging) {
-    std::erase(cohort->lagging, &c);
-    if (cohort->lagging.empty()) {
-      std::erase(lagging_cohorts_, cohort);
-      if (!cohort->dirty) cohort->log.reset(pool_);
-    }
-  }
+  if (c.lagging) stop_lagging(*cohort, c);
   cohort->members[c.member_slot] = cohort->members.back();
   cohort->members[c.member_slot]->member_slot = c.member_slot;
   cohort->members.pop_back();
@@ -103,7 +102,7 @@ void IoThread::leave(Connection& c) {
 
 // ---- Frames to logs, logs to sockets
 
-void IoThread::on_frame(const Frame& frame) {
+void Fanout::on_frame(const Frame& frame) {
   if (frame.channel == nullptr) {
     for (const auto& [key, cohort] : cohorts_) {
       if (codec_of(cohort->dialect) == frame.codec) {
@@ -118,33 +117,25 @@ void IoThread::on_frame(const Frame& frame) {
   }
 }
 
-void IoThread::append(Cohort& cohort, std::span<const char> frame, FrameMark mark) {
+void Fanout::append(Cohort& cohort, std::span<const char> frame, FrameMark mark) {
   cohort.log.append(frame, mark, pool_);
   if (cohort.dirty) return;
   cohort.dirty = true;
-  cohort.appended_at_ms = now_ms_;
   dirty_.push_back(&cohort);
 }
 
-void IoThread::write_dirty() {
-  // By index: dropping a member may take its cohort out of the list.
-  while (!dirty_.empty()) {
-    Cohort* const cohort = dirty_.back();
-    dirty_.pop_back();
+void Fanout::write(Now now) {
+  for (Cohort* const cohort : dirty_) {
     cohort->dirty = false;
-    write_cohort(*cohort);
+    cohort->appended_at_ms = now.ms;
+    write_cohort(*cohort, now);
   }
+  dirty_.clear();
 }
 
-void IoThread::write_cohort(Cohort& cohort) {
-  // Backwards: a member that is dropped leaves its place to the last one.
-  for (std::size_t i = cohort.members.size(); i-- > 0;) {
-    Connection& c = *cohort.members[i];
-    if (c.lagging) continue;
-    const bool last = cohort.members.size() == 1;
-    flush(c);
-    // The cohort went with its last member.
-    if (last && c.cohort == nullptr) return;
+void Fanout::write_cohort(Cohort& cohort, Now now) {
+  for (Connection* const c : cohort.members) {
+    if (!c->lagging) flush(*c, now);
   }
   if (cohort.lagging.empty()) {
     cohort.log.reset(pool_);
@@ -153,7 +144,7 @@ void IoThread::write_cohort(Cohort& cohort) {
   }
 }
 
-transport::IoResult IoThread::send_waiting(Connection& c) {
+transport::IoResult Fanout::send_waiting(Connection& c) {
   const std::string_view lane = c.lane_unsent();
   const std::span<const char> log =
       c.cohort != nullptr ? c.cohort->log.from(c.cursor) : std::span<const char>{};
@@ -164,57 +155,66 @@ transport::IoResult IoThread::send_waiting(Connection& c) {
   return c.socket.write_some(std::span<const iovec>(pieces));
 }
 
-void IoThread::flush(Connection& c) {
-  for (;;) {
+void Fanout::flush(Connection& c, Now now) {
+  while (!c.failed) {
     const std::size_t lane_bytes = c.lane_unsent().size();
     const std::size_t log_bytes =
         c.cohort != nullptr ? c.cohort->log.head() - c.cursor : std::size_t{0};
-    if (lane_bytes + log_bytes == 0) break;
-
+    if (lane_bytes + log_bytes == 0) {
+      end_lagging(c);
+      // Not close(): with bytes unread the kernel would reset the connection and the peer might
+      // never see what was sent. It closes, or its deadline passes.
+      if (c.shutdown_when_sent) c.socket.shutdown();
+      return;
+    }
     const transport::IoResult result = send_waiting(c);
     if (result.status == transport::IoStatus::would_block) {
       begin_lagging(c);
       return;
     }
     if (result.status != transport::IoStatus::ok) {
-      drop(c);
+      fail(c);
       return;
     }
-    c.sent_bytes += result.bytes;
     if (c.phase == Connection::Phase::closing) {
       // It takes what is on its way to it: the time for its answer begins when it has all.
-      c.deadline_ms = now_ms_ + limits::kCloseTimeout.count();
+      c.deadline_ms = now.ms + limits::kCloseTimeout.count();
     }
-    counters_.sent_bytes.add(result.bytes);
     const std::size_t from_lane = std::min(result.bytes, lane_bytes);
-    if (from_lane != 0) {
-      if (from_lane == lane_bytes) {
-        c.lane.reset();
-      } else {
-        c.lane->take(from_lane);
-      }
-    }
-    if (const std::size_t from_log = result.bytes - from_lane; from_log != 0) {
-      const auto waiting = c.cohort->log.marks_from(c.cursor);
-      c.cursor += from_log;
-      const auto next = std::ranges::upper_bound(waiting, c.cursor, {}, &FrameMark::end);
-      counters_.delivered.add(count_data({waiting.begin(), next}));
-      const bool between_frames =
-          next == waiting.end() || (next != waiting.begin() && std::prev(next)->end == c.cursor);
-      c.frame_rest = between_frames ? 0 : static_cast<std::uint32_t>(next->end - c.cursor);
-    }
+    sent(c, from_lane, result.bytes - from_lane);
     if (result.bytes < lane_bytes + log_bytes) {
       begin_lagging(c);
       return;
     }
   }
-  end_lagging(c);
-  // Not close(): with bytes unread the kernel would reset the connection and the peer might never
-  // see what was sent. It closes, or its deadline passes.
-  if (c.shutdown_when_sent) c.socket.shutdown();
 }
 
-void IoThread::begin_lagging(Connection& c) {
+void Fanout::sent(Connection& c, std::size_t from_lane, std::size_t from_log) {
+  c.sent_bytes += from_lane + from_log;
+  counters_.sent_bytes.add(from_lane + from_log);
+  if (from_lane != 0) {
+    if (from_lane == c.lane_unsent().size()) {
+      c.lane.reset();
+    } else {
+      c.lane->take(from_lane);
+    }
+  }
+  if (from_log == 0) return;
+  const auto waiting = c.cohort->log.marks_from(c.cursor);
+  c.cursor += from_log;
+  const auto next = std::ranges::upper_bound(waiting, c.cursor, {}, &FrameMark::end);
+  counters_.delivered.add(count_data({waiting.begin(), next}));
+  const bool between_frames =
+      next == waiting.end() || (next != waiting.begin() && std::prev(next)->end == c.cursor);
+  c.frame_rest = between_frames ? 0 : static_cast<std::uint32_t>(next->end - c.cursor);
+}
+
+void Fanout::fail(Connection& c) {
+  c.failed = true;
+  broken.push_back(c.token);
+}
+
+void Fanout::begin_lagging(Connection& c) {
   if (c.lagging) return;
   c.lagging = true;
   if (c.cohort != nullptr) {
@@ -224,35 +224,35 @@ void IoThread::begin_lagging(Connection& c) {
   update_interest(c);
 }
 
-void IoThread::end_lagging(Connection& c) {
+void Fanout::end_lagging(Connection& c) {
   if (c.read_paused) {
     c.read_paused = false;
-    resumed_.push_back(c.token);
+    drained.push_back(c.token);
   }
   if (c.lagging) {
     c.lagging = false;
-    if (Cohort* const cohort = c.cohort) {
-      std::erase(cohort->lagging, &c);
-      if (cohort->lagging.empty()) {
-        std::erase(lagging_cohorts_, cohort);
-        if (!cohort->dirty) cohort->log.reset(pool_);
-      }
-    }
+    if (c.cohort != nullptr) stop_lagging(*c.cohort, c);
   }
   update_interest(c);
 }
 
-void IoThread::update_interest(Connection& c) {
-  const bool reads = !c.read_paused && !c.awaits_hub;
-  const auto interest = static_cast<transport::Interest>((reads ? 1 : 0) | (c.lagging ? 2 : 0));
+void Fanout::stop_lagging(Cohort& cohort, Connection& c) {
+  std::erase(cohort.lagging, &c);
+  if (!cohort.lagging.empty()) return;
+  std::erase(lagging_cohorts_, &cohort);
+  if (!cohort.dirty) cohort.log.reset(pool_);
+}
+
+void Fanout::update_interest(Connection& c) {
+  const auto interest = static_cast<transport::Interest>((c.reads() ? 1 : 0) | (c.lagging ? 2 : 0));
   if (interest == c.interest) return;
   c.interest = interest;
-  (void)poller_.modify(c.socket.fd(), c.token, interest);
+  host_.change_watch(c.socket.fd(), c.token, interest);
 }
 
 // ---- Words for one connection
 
-void IoThread::finish_frame(Connection& c) {
+void Fanout::finish_frame(Connection& c) {
   // Nothing may stand inside a frame: the rest of one that was begun goes first.
   if (c.frame_rest == 0) return;
   const auto rest = c.cohort->log.from(c.cursor).first(c.frame_rest);
@@ -262,75 +262,92 @@ void IoThread::finish_frame(Connection& c) {
   c.frame_rest = 0;
 }
 
-void IoThread::lane_append_frame(Connection& c, transport::Opcode opcode,
-                                 std::string_view payload) {
+void Fanout::append_to_lane(Connection& c, transport::Opcode opcode, std::string_view payload) {
   if (!c.lane) c.lane = std::make_unique<Lane>();
   finish_frame(c);
   transport::append_frame(c.lane->bytes, {opcode}, payload);
   hold_requests_if_unread(c);
 }
 
-void IoThread::hold_requests_if_unread(Connection& c) {
+void Fanout::hold_requests_if_unread(Connection& c) {
   if (c.read_paused || c.lane_unsent().size() <= kUnreadRepliesBytesMax) return;
   c.read_paused = true;
   update_interest(c);
 }
 
-void IoThread::reply(Connection& c, const WsMessage& message) {
+void Fanout::reply(Connection& c, const WsMessage& message) {
   if (c.dialect == Dialect::plain && !std::holds_alternative<Pong>(message)) return;
   encoded_.clear();
   if (!encode(codec_of(c.dialect), {{}, message}, encoded_)) return;
-  lane_append_frame(c, opcode_of(c.dialect), encoded_);
+  append_to_lane(c, opcode_of(codec_of(c.dialect)), encoded_);
+}
+
+void Fanout::finish_log(Connection& c) {
+  if (c.cohort == nullptr) return;
+  const auto rest = c.cohort->log.from(c.cursor);
+  if (!rest.empty()) {
+    // Theirs from here on, like those that flush() sends.
+    counters_.delivered.add(count_data(c.cohort->log.marks_from(c.cursor)));
+    if (!c.lane) c.lane = std::make_unique<Lane>();
+    c.lane->bytes.append(rest.data(), rest.size());
+    hold_requests_if_unread(c);
+  }
+  c.cursor = c.cohort->log.head();
+  c.frame_rest = 0;
 }
 
 // ---- Slow readers
 
-void IoThread::relieve(Cohort& cohort) {
+void Fanout::relieve(Cohort& cohort) {
   const std::uint64_t head = cohort.log.head();
   std::uint64_t slowest = head;
-  // Backwards: lap() may drop a member.
-  for (std::size_t i = cohort.lagging.size(); i-- > 0;) {
-    Connection& c = *cohort.lagging[i];
-    if (head - c.cursor > core_.config.lane_bytes_max ||
-        cohort.log.marks_from(c.cursor).size() > core_.config.lane_messages_max) {
-      const bool last = cohort.members.size() == 1;
-      lap(c);
-      if (last && c.cohort == nullptr) return;
-      if (c.cohort == nullptr) continue;
+  for (Connection* const c : cohort.lagging) {
+    if (head - c->cursor > core_.config.lane_bytes_max ||
+        cohort.log.marks_from(c->cursor).size() > core_.config.lane_messages_max) {
+      lap(*c);
     }
-    slowest = std::min(slowest, c.cursor);
+    slowest = std::min(slowest, c->cursor);
   }
   // Moving what is left costs as much as there is of it: wait until that is the smaller half.
   if (slowest - cohort.log.tail() > cohort.log.size() / 2) cohort.log.trim(slowest);
 }
 
-void IoThread::lap(Connection& c) {
+void Fanout::lap(Connection& c) {
   // One that did not even take the gaps of its last lap is beyond help; it comes back and starts
   // anew. So its lane never holds more than the limit and what one lap adds.
   if (c.lane_unsent().size() > core_.config.lane_bytes_max) {
+    if (c.failed) return;
     core_.log(LogLevel::warning,
               "connection " + std::to_string(c.id) + " does not read and was dropped");
-    drop(c);
+    fail(c);
     return;
   }
   if (!c.lane) c.lane = std::make_unique<Lane>();
   finish_frame(c);
   const FrameLog& log = c.cohort->log;
   const auto marks = log.marks_from(c.cursor);
-  const auto frame_at = [&](std::size_t i) {
+  const auto keep = [&](std::size_t i) {
     const std::uint64_t begin = i == 0 ? c.cursor : marks[i - 1].end;
-    return log.from(begin).first(marks[i].end - begin);
-  };
-  const auto keep = [&](std::span<const char> frame) {
+    const auto frame = log.from(begin).first(marks[i].end - begin);
     counters_.delivered.add();
     c.lane->bytes.append(frame.data(), frame.size());
   };
+  for (std::size_t i = 0; i < marks.size(); ++i) {
+    if (marks[i].keep == FrameMark::Keep::always) keep(i);
+  }
+  find_lapped(marks);
+  for (const Lapped& lapped : lapped_) {
+    tell_gap(c, lapped);
+    if (lapped.channel->conflates()) keep(lapped.last_mark);
+  }
+  c.cursor = log.head();
+}
 
+void Fanout::find_lapped(std::span<const FrameMark> marks) {
   lapped_.clear();
   lapped_by_channel_.assign(routes_.size(), 0);
   for (std::size_t i = 0; i < marks.size(); ++i) {
     const FrameMark& mark = marks[i];
-    if (mark.keep == FrameMark::Keep::always) keep(frame_at(i));
     if (mark.channel == nullptr) continue;
     std::uint32_t& place = lapped_by_channel_[mark.channel->id()];
     if (place == 0) {
@@ -341,26 +358,57 @@ void IoThread::lap(Connection& c) {
       lapped_[place - 1].last_mark = i;
     }
   }
-  for (const Lapped& lapped : lapped_) {
-    const bool conflates = lapped.channel->conflates();
-    const std::uint64_t to = conflates ? lapped.to - 1 : lapped.to;
-    if (to >= lapped.from) {
-      ++c.gaps;
-      counters_.gaps.add();
-      counters_.missed.add(to - lapped.from + 1);
-      if (c.dialect != Dialect::plain) {
-        encoded_.clear();
-        const Message gap{{lapped.channel->name(), 0},
-                          Gap{core_.epoch, lapped.from, to,
-                              conflates ? Gap::Reason::conflated : Gap::Reason::slow_consumer}};
-        if (encode(codec_of(c.dialect), gap, encoded_)) {
-          transport::append_frame(c.lane->bytes, {opcode_of(c.dialect)}, encoded_);
-        }
-      }
-    }
-    if (conflates) keep(frame_at(lapped.last_mark));
+}
+
+void Fanout::tell_gap(Connection& c, const Lapped& lapped) {
+  const bool conflates = lapped.channel->conflates();
+  const std::uint64_t to = conflates ? lapped.to - 1 : lapped.to;
+  if (to < lapped.from) return;
+  counters_.missed.add(to - lapped.from + 1);
+  // Plain connections know no Gap; what they miss is counted all the same.
+  if (c.dialect == Dialect::plain) return;
+  ++c.gaps;
+  counters_.gaps.add();
+  encoded_.clear();
+  const Message gap{{lapped.channel->name(), 0},
+                    Gap{core_.epoch, lapped.from, to,
+                        conflates ? Gap::Reason::conflated : Gap::Reason::slow_consumer}};
+  const Codec codec = codec_of(c.dialect);
+  if (encode(codec, gap, encoded_)) {
+    transport::append_frame(c.lane->bytes, {opcode_of(codec)}, encoded_);
   }
-  c.cursor = log.head();
+}
+
+// ---- Time
+
+void Fanout::beat(Now now) {
+  // The same bytes for every cohort of a codec.
+  std::string frames[2];
+  const std::int64_t interval = core_.config.heartbeat_interval.count();
+  for (const auto& [key, cohort] : cohorts_) {
+    if (cohort->dialect == Dialect::plain || now.ms - cohort->appended_at_ms < interval) continue;
+    const Codec codec = codec_of(cohort->dialect);
+    std::string& frame = frames[static_cast<std::size_t>(codec)];
+    if (frame.empty()) {
+      encoded_.clear();
+      if (!encode(codec, {{}, Heartbeat{now.wall_ns}}, encoded_)) continue;
+      transport::append_frame(frame, {opcode_of(codec)}, encoded_);
+    }
+    append(*cohort, frame, {.keep = FrameMark::Keep::never});
+  }
+  write(now);
+}
+
+std::uint64_t Fanout::lag_bytes() const noexcept {
+  std::uint64_t lag = 0;
+  for (const Cohort* cohort : lagging_cohorts_) {
+    for (const Connection* c : cohort->lagging) {
+      const std::size_t frames = cohort->log.marks_from(c->cursor).size();
+      const std::uint64_t bytes = cohort->log.head() - c->cursor + c->lane_unsent().size();
+      lag = std::max<std::uint64_t>({lag, bytes, frames * core_.paced_bytes(0)});
+    }
+  }
+  return lag;
 }
 
 }  // namespace stratwire::server

@@ -1,0 +1,112 @@
+/// Cohorts, their logs, and writing: the hot half of a shard.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <stratwire/transport/frame.hpp>
+
+#include "cohort.hpp"
+#include "connection.hpp"
+#include "core.hpp"
+#include "figures.hpp"
+#include "frame.hpp"
+#include "now.hpp"
+#include "shard_host.hpp"
+
+namespace stratwire::server {
+
+/// Who gets which frame, and how far each has got.
+///
+/// Connections are the shard's; a Fanout never ends one, it tells of those that must go.
+///
+/// \thread the shard's thread only
+class Fanout {
+ public:
+  Fanout(Core& core, ShardFigures& figures, ShardHost& host);
+
+  // ---- Frames
+
+  /// Appends the frame to every cohort that wants it.
+  void on_frame(const Frame& frame);
+  /// Sends what was appended since the last call: one send() per connection.
+  void write(Now now);
+  /// Appends a Heartbeat to every native cohort that got nothing for the heartbeat interval, and
+  /// writes.
+  void beat(Now now);
+  /// How far the slowest reader is behind, in bytes or in messages' worth of them.
+  [[nodiscard]] std::uint64_t lag_bytes() const noexcept;
+
+  // ---- Members
+
+  /// Puts the connection into the cohort of these channels (sorted, each once), at its head.
+  void join(Connection& c, std::vector<std::string> channels, Now now);
+  /// Takes it out; the cohort goes with its last member. A connection without one is let be.
+  void leave(Connection& c);
+
+  // ---- Words for one connection
+
+  void reply(Connection& c, const WsMessage& message);
+  /// One frame into the lane, between frames of the log.
+  void append_to_lane(Connection& c, transport::Opcode opcode, std::string_view payload);
+  /// Everything that the log still owes the connection goes into its lane.
+  void finish_log(Connection& c);
+  /// Sends what waits for this connection.
+  void flush(Connection& c, Now now);
+  /// Tells the host what the connection waits for, if that changed.
+  void update_interest(Connection& c);
+
+  // ---- What the shard must do about connections, by token; it empties the lists
+
+  std::vector<std::uint64_t> broken{};   ///< Their sockets take no more: drop them.
+  std::vector<std::uint64_t> drained{};  ///< They read their replies again: take their requests.
+
+ private:
+  struct Route {
+    Channel* channel = nullptr;
+    std::vector<Cohort*> cohorts[2];  ///< By codec.
+  };
+  struct Lapped {
+    Channel const* channel = nullptr;
+    std::uint64_t from = 0;
+    std::uint64_t to = 0;
+    std::size_t last_mark = 0;
+  };
+
+  Route& route_of(Channel& channel);
+  Cohort& cohort_of(Dialect dialect, std::vector<std::string> channels, Now now);
+  void route_to(Cohort& cohort, Channel& channel);
+  void append(Cohort& cohort, std::span<const char> frame, FrameMark mark);
+  void write_cohort(Cohort& cohort, Now now);
+  [[nodiscard]] static transport::IoResult send_waiting(Connection& c);
+  void sent(Connection& c, std::size_t from_lane, std::size_t from_log);
+  void fail(Connection& c);
+  void begin_lagging(Connection& c);
+  void end_lagging(Connection& c);
+  void stop_lagging(Cohort& cohort, Connection& c);
+  void finish_frame(Connection& c);
+  void hold_requests_if_unread(Connection& c);
+  void relieve(Cohort& cohort);
+  void lap(Connection& c);
+  void find_lapped(std::span<const FrameMark> marks);
+  void tell_gap(Connection& c, const Lapped& lapped);
+
+  Core& core_;
+  ShardCounters& counters_;
+  ShardHost& host_;
+  std::unordered_map<std::string, std::unique_ptr<Cohort>> cohorts_{};
+  std::vector<Cohort*> dirty_{};
+  std::vector<Route> routes_{};  ///< By channel id.
+  LogBufferPool pool_{};
+  std::vector<Cohort*> lagging_cohorts_{};  ///< Those with lagging members.
+  std::vector<Lapped> lapped_{};
+  std::vector<std::uint32_t> lapped_by_channel_{};
+  std::string encoded_{};
+};
+
+}  // namespace stratwire::server

@@ -1,0 +1,280 @@
+#include "shard.hpp"
+
+#include <utility>
+
+namespace stratwire::server {
+namespace {
+
+constexpr std::size_t kReceiveBytes = 512 * 1024;
+constexpr std::int64_t kSweepMs = 500;
+
+std::string_view protocol_name(Dialect dialect) noexcept {
+  switch (dialect) {
+    case Dialect::json:
+      return "stratwire.v1.json";
+    case Dialect::msgpack:
+      return "stratwire.v1.msgpack";
+    case Dialect::plain:
+      break;
+  }
+  return "plain";
+}
+
+}  // namespace
+
+Shard::Shard(Core& core, std::size_t index, ShardHost& host)
+    : core_(core),
+      index_(index),
+      figures_(core.figures[index]),
+      counters_(figures_.counters),
+      host_(host),
+      fanout_(core, figures_, host),
+      receive_buffer_(kReceiveBytes) {}
+
+Shard::~Shard() = default;
+
+// ---- Connections by slot
+
+Connection* Shard::find(std::uint64_t token) noexcept {
+  const auto slot = static_cast<std::uint32_t>(token);
+  if (slot >= slots_.size() || !slots_[slot] || slots_[slot]->token != token) return nullptr;
+  return slots_[slot]->phase == Connection::Phase::closed ? nullptr : slots_[slot].get();
+}
+
+Connection& Shard::make_connection(transport::Socket socket) {
+  std::uint32_t slot = 0;
+  if (free_slots_.empty()) {
+    slot = static_cast<std::uint32_t>(slots_.size());
+    slots_.emplace_back();
+    generations_.push_back(0);
+  } else {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  slots_[slot] = std::make_unique<Connection>(
+      std::move(socket),
+      transport::FrameLimits{.message_bytes_max = core_.config.inbound_message_bytes_max});
+  slots_[slot]->token = std::uint64_t{++generations_[slot]} << 32 | slot;
+  ++open_connections_;
+  return *slots_[slot];
+}
+
+void Shard::adopt(transport::Socket socket, Now now) {
+  now_ = now;
+  Connection& c = make_connection(std::move(socket));
+  c.handshake = std::make_unique<transport::ServerHandshake>();
+  c.heard_at_ms = now.ms;
+  c.deadline_ms = now.ms + core_.config.handshake_timeout.count();
+  if (closing_all_ || !host_.watch(c.socket.fd(), c.token, c.interest)) {
+    drop(c);
+  } else {
+    // The request is often there already.
+    read(c);
+  }
+  settle();
+}
+
+void Shard::on_ready(const transport::Ready& ready, Now now) {
+  now_ = now;
+  Connection* const c = find(ready.token);
+  if (c == nullptr) return;
+  if (ready.writable) fanout_.flush(*c, now);
+  if ((ready.readable || ready.broken) && !c->failed) {
+    if (c->reads()) {
+      read(*c);
+    } else if (ready.broken) {
+      // Told again and again: it must end even where reading is paused.
+      drop(*c);
+    }
+  }
+  settle();
+}
+
+/// Does what the fan-out found out about connections.
+void Shard::settle() {
+  while (!fanout_.broken.empty()) {
+    tokens_.swap(fanout_.broken);
+    for (const std::uint64_t token : tokens_) {
+      if (Connection* const c = find(token)) drop(*c);
+    }
+    tokens_.clear();
+  }
+}
+
+void Shard::forget_dropped() {
+  for (Connection* const c : dropped_) {
+    const auto slot = static_cast<std::uint32_t>(c->token);
+    slots_[slot].reset();
+    free_slots_.push_back(slot);
+  }
+  dropped_.clear();
+}
+
+// ---- Time
+
+void Shard::write(Now now) {
+  now_ = now;
+  fanout_.write(now);
+  settle();
+}
+
+void Shard::turn(Now now) {
+  write(now);
+  tokens_.swap(answered_);
+  for (const std::uint64_t token : tokens_) {
+    if (Connection* const c = find(token)) fanout_.flush(*c, now);
+  }
+  tokens_.clear();
+  published_ = false;
+  settle();
+  publish_lag();
+  if (now.ms >= next_tick_ms_) tick();
+  // Only those of now: what their requests bring is for the next turn.
+  std::vector<std::uint64_t> drained;
+  drained.swap(fanout_.drained);
+  for (const std::uint64_t token : drained) {
+    if (Connection* const c = find(token)) resume(*c);
+  }
+  settle();
+  forget_dropped();
+}
+
+void Shard::publish_lag() noexcept {
+  // release: pairs with the acquire in ShardFigures::lag(), and comes before what left the ring or
+  // the inbox is subtracted (HubLink::settle(), Hub::settle_paced()).
+  figures_.lag_bytes.store(fanout_.lag_bytes(), std::memory_order_release);
+}
+
+void Shard::tick() {
+  next_tick_ms_ = now_.ms + kTickMs;
+  if (now_.ms >= next_sweep_ms_) {
+    next_sweep_ms_ = now_.ms + kSweepMs;
+    sweep_connections();
+  }
+  fanout_.beat(now_);
+  settle();
+}
+
+void Shard::sweep_connections() {
+  for (const auto& slot : slots_) {
+    if (!slot) continue;
+    Connection& c = *slot;
+    switch (c.phase) {
+      case Connection::Phase::handshake:
+      case Connection::Phase::closing:
+        if (now_.ms < c.deadline_ms) break;
+        // A drain has a deadline of its own, and what was published before it is owed.
+        if (closing_all_ && !c.lane_unsent().empty()) break;
+        if (c.phase == Connection::Phase::handshake) counters_.timeouts.add();
+        drop(c);
+        break;
+      case Connection::Phase::open:
+        sweep_open(c);
+        break;
+      case Connection::Phase::closed:
+        break;
+    }
+  }
+}
+
+void Shard::sweep_open(Connection& c) {
+  const std::int64_t ping_after = core_.config.ping_interval.count();
+  // Never without a ping first, however late this sweep is.
+  if (c.ping_sent && now_.ms - c.heard_at_ms >= 2 * ping_after) {
+    counters_.timeouts.add();
+    core_.log(LogLevel::info,
+              "connection " + std::to_string(c.id) + " gave no sign of life and was dropped");
+    drop(c);
+  } else if (ping_after != 0 && !c.ping_sent && now_.ms - c.heard_at_ms >= ping_after) {
+    c.ping_sent = true;
+    fanout_.append_to_lane(c, transport::Opcode::ping, {});
+    fanout_.flush(c, now_);
+  }
+}
+
+// ---- Ends
+
+void Shard::close(Connection& c, transport::CloseCode code, std::string_view reason) {
+  if (c.phase != Connection::Phase::open) return;
+  fanout_.finish_log(c);
+  forget_interest(c);
+  if (!c.lane) c.lane = std::make_unique<Lane>();
+  transport::append_close(c.lane->bytes, code, reason);
+  c.phase = Connection::Phase::closing;
+  c.deadline_ms = now_.ms + limits::kCloseTimeout.count();
+  c.awaits_hub = false;
+  c.read_paused = false;
+  fanout_.leave(c);
+  fanout_.update_interest(c);
+}
+
+void Shard::forget_interest(Connection& c) {
+  pending_replies_.erase(c.token);
+  if (c.cohort == nullptr || c.cohort->channels.empty()) return;
+  auto change = std::make_unique<InterestChange>();
+  change->removed = c.cohort->channels;
+  change->shard = index_;
+  change->codec = codec_of(c.dialect);
+  host_.tell_hub(std::move(change));
+}
+
+void Shard::drop(Connection& c) {
+  if (c.phase == Connection::Phase::closed) return;
+  forget_interest(c);
+  fanout_.leave(c);
+  c.phase = Connection::Phase::closed;
+  host_.unwatch(c.socket.fd());
+  c.socket.close();
+  counters_.disconnected.add();
+  --open_connections_;
+  dropped_.push_back(&c);
+  core_.connection_gone();
+}
+
+void Shard::drop_all() {
+  for (const auto& slot : slots_) {
+    if (slot) drop(*slot);
+  }
+  forget_dropped();
+}
+
+void Shard::close_all(Now now) {
+  now_ = now;
+  closing_all_ = true;
+  for (const auto& slot : slots_) {
+    if (!slot) continue;
+    Connection& c = *slot;
+    if (c.phase == Connection::Phase::handshake) {
+      drop(c);
+    } else if (c.phase == Connection::Phase::open) {
+      fanout_.reply(c, GoAway{0, 0});
+      close(c, transport::CloseCode::going_away, "server is going away");
+      fanout_.flush(c, now);
+    }
+  }
+  settle();
+}
+
+// ---- Figures
+
+std::vector<ConnectionStats> Shard::connection_stats() const {
+  std::vector<ConnectionStats> all;
+  for (const auto& slot : slots_) {
+    if (!slot || slot->phase != Connection::Phase::open || slot->cohort == nullptr) continue;
+    const Connection& c = *slot;
+    ConnectionStats stats;
+    stats.id = c.id;
+    if (c.name) stats.name = *c.name;
+    stats.peer = c.socket.peer_address();
+    stats.protocol = protocol_name(c.dialect);
+    stats.channels = c.cohort->channels.size();
+    stats.sent_bytes = c.sent_bytes;
+    stats.lag_bytes = c.cohort->log.head() - c.cursor + c.lane_unsent().size();
+    stats.gaps = c.gaps;
+    stats.connected_at = c.connected_at;
+    all.push_back(std::move(stats));
+  }
+  return all;
+}
+
+}  // namespace stratwire::server
