@@ -40,7 +40,10 @@ PublishStatus Core::submit(Submission&& submission) noexcept {
     return PublishStatus::back_pressured;
   }
   if (!threads.empty()) threads.front()->wake();
-  return PublishStatus::ok;
+  // relaxed: behind the seq_cst fence in Wakeup::notify(), which pairs with the one in
+  // IoThread::begin_drain(): either this sees that the server closed meanwhile, or the drain's last
+  // look at the inbox sees the message, so that `ok` is never said for one that goes nowhere.
+  return closed.load(std::memory_order_relaxed) ? PublishStatus::closed : PublishStatus::ok;
 }
 
 std::uint64_t Core::pressure_bytes() const noexcept {

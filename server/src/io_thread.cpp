@@ -177,6 +177,9 @@ void IoThread::on_ready(const transport::Ready& ready) {
 void IoThread::begin_drain() {
   listeners_.clear();
   accept_paused_ = false;
+  // seq_cst: pairs with the fence in Wakeup::notify(); see Core::submit(). `closed` was set before
+  // this task was posted.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   while (hub_->has_work()) {
     if (hub_->drain(~std::size_t{0}) == 0) sched_yield();
     hub_->flush_links();

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <future>
+#include <mutex>
+#include <optional>
 #include <utility>
 
 #include <stratwire/server.hpp>
@@ -160,8 +162,16 @@ class Server::Impl {
   }
 
   Result<void> drain(std::chrono::milliseconds deadline) {
-    // acq_rel: pairs with the acquire in Core::submit(). A second call finds it done.
-    if (core_->closed.exchange(true, std::memory_order_acq_rel)) return {};
+    // A second call waits for the first, and says the same.
+    const std::lock_guard lock(drain_mutex_);
+    if (!drained_) drained_ = drain_once(deadline);
+    return *drained_;
+  }
+
+ private:
+  Result<void> drain_once(std::chrono::milliseconds deadline) {
+    // release: pairs with the acquire in Core::submit().
+    core_->closed.store(true, std::memory_order_release);
     bool empty = true;
     if (started()) {
       core_->threads.front()->post([core = core_.get()] { core->threads.front()->begin_drain(); });
@@ -177,6 +187,10 @@ class Server::Impl {
 
   [[nodiscard]] bool started() const noexcept { return local_port_ != 0 || !local_addr_.empty(); }
 
+  std::mutex drain_mutex_;
+  std::optional<Result<void>> drained_{};
+
+ public:
   std::shared_ptr<server::Core> core_;
   std::string local_addr_;
   std::uint16_t local_port_ = 0;
@@ -230,7 +244,7 @@ ServerStats Server::stats() const {
 }
 
 std::vector<ConnectionStats> Server::connections(std::size_t limit) const {
-  // acquire: pairs with the exchange in drain(). Threads that ended answer nothing.
+  // acquire: pairs with the release in drain_once(). Threads that ended answer nothing.
   if (impl_->core_->closed.load(std::memory_order_acquire)) return {};
   auto promise = std::make_shared<std::promise<std::vector<ConnectionStats>>>();
   auto future = promise->get_future();

@@ -1,5 +1,6 @@
 #include <string>
 #include <type_traits>
+#include <unistd.h>
 
 #include <stratwire/server_config.hpp>
 #include <stratwire/session/channel_name.hpp>
@@ -29,6 +30,17 @@ Result<void> check(std::string_view setting, std::chrono::milliseconds value,
                       std::to_string(least.count()) + ".." + std::to_string(most.count()) + " ms");
 }
 
+/// Each I/O thread needs a core that is there: pinning to another is refused by the system, in
+/// silence.
+Result<void> check_cpus(const ServerConfig& config) {
+  const auto cpus = static_cast<int>(::sysconf(_SC_NPROCESSORS_CONF));
+  const int threads = static_cast<int>(config.io_threads);
+  if (config.io_cpu == -1 || (config.io_cpu >= 0 && config.io_cpu <= cpus - threads)) return {};
+  return out_of_range("io_cpu", std::to_string(config.io_cpu),
+                      "-1, or " + std::to_string(threads) + " I/O threads below the " +
+                          std::to_string(cpus) + " cores of this machine");
+}
+
 }  // namespace
 
 std::vector<std::string> ServerConfig::default_kinds() {
@@ -50,12 +62,12 @@ Result<void> ServerConfig::validate() const {
         check("channels_max", channels_max, 1, 16'777'216),
         check("channels_per_connection_max", channels_per_connection_max, 1, 65'536),
         check("inbound_message_bytes_max", inbound_message_bytes_max, 128, 16 << 20),
-        check("io_cpu", io_cpu, -1, 1023),
         check("handshake_timeout", handshake_timeout, milliseconds(1), hours(1)),
         check("heartbeat_interval", heartbeat_interval, milliseconds(50), hours(1)),
         check("ping_interval", ping_interval, milliseconds(0), hours(24))}) {
     if (!checked) return checked;
   }
+  if (const auto checked = check_cpus(*this); !checked) return checked;
   for (const std::string& kind : kinds) {
     const auto name = session::parse_channel_name(kind, session::Wildcards::refused);
     if (!name || kind.find(':') != std::string::npos) {

@@ -21,7 +21,8 @@ enum class PublishStatus : std::uint8_t {
   ok,              ///< Taken; every subscriber gets it, or a Gap.
   back_pressured,  ///< The inbox is full (or, when paced, a reader is behind): try again later.
   refused,         ///< Not finite, not UTF-8, too large, or a channel name that is not valid.
-  closed,          ///< The server is draining or gone.
+  closed,          ///< The server is draining or gone. Said at the very moment at which a drain
+                   ///< begins, it may be for a message that still goes out.
 };
 [[nodiscard]] std::string_view to_string(PublishStatus status) noexcept;
 
@@ -152,6 +153,9 @@ class Server {
   [[nodiscard]] std::uint16_t local_port() const noexcept;
 
   /// Stops accepting and publishing, sends what waits, closes every connection with 1001.
+  ///
+  /// Every message that publish() said ok for is sent first. A second call, also from another
+  /// thread, waits for the first one and says the same.
   ///
   /// \errors expired when connections were still open at the deadline and were cut
   Result<void> drain(std::chrono::milliseconds deadline);

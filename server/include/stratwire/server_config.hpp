@@ -32,7 +32,8 @@ struct ServerConfig {
   std::size_t io_threads = 1;
   /// How I/O threads wait; `spin` costs one core each.
   Waiting waiting = Waiting::park;
-  /// Core of the first I/O thread, the others follow; -1 = wherever the system puts them.
+  /// Core of the first I/O thread, the others follow, all on cores of this machine; -1 = wherever
+  /// the system puts them.
   int io_cpu = -1;
 
   /// Messages that may wait between publishers and the hub, 64..32'768; about 200 bytes each.

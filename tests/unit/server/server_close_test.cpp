@@ -195,6 +195,24 @@ TEST_P(Draining, DeliversEverythingThenSaysGoodbye) {
   EXPECT_TRUE(server.drain(1s)) << "a second time is no error";
 }
 
+TEST(ServerDrain, ASecondCallWaitsForTheFirst) {
+  Server server = open_server();
+  TestClient stubborn(server);
+  std::vector<std::thread> callers;
+  std::atomic<int> expired{0};
+  for (int i = 0; i < 2; ++i) {
+    callers.emplace_back([&] {
+      const auto drained = server.drain(100ms);
+      EXPECT_EQ(server.stats().connections, 0U) << "returned before the end";
+      // relaxed: read after the threads ended.
+      if (drained.error().code == Errc::expired) expired.fetch_add(1, std::memory_order_relaxed);
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  // relaxed: as above.
+  EXPECT_EQ(expired.load(std::memory_order_relaxed), 2);
+}
+
 TEST_P(Draining, CutsThoseWhoDoNotAnswer) {
   ServerConfig config = quiet_config();
   config.io_threads = GetParam();

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -31,6 +32,10 @@ Setting setting(std::string name, T ServerConfig::*member, T least, T most, T st
           set(static_cast<T>(most + step))};
 }
 
+int cores() {
+  return static_cast<int>(::sysconf(_SC_NPROCESSORS_CONF));
+}
+
 std::vector<Setting> settings() {
   using C = ServerConfig;
   constexpr std::size_t kGiB = std::size_t{1} << 30;
@@ -46,7 +51,7 @@ std::vector<Setting> settings() {
                            65'536, 1),
       setting<std::size_t>("inbound_message_bytes_max", &C::inbound_message_bytes_max, 128,
                            16 << 20, 1),
-      setting<int>("io_cpu", &C::io_cpu, -1, 1023, 1),
+      setting<int>("io_cpu", &C::io_cpu, -1, cores() - 1, 1),
       setting<milliseconds>("handshake_timeout", &C::handshake_timeout, kMs, hours(1), kMs),
       setting<milliseconds>("heartbeat_interval", &C::heartbeat_interval, milliseconds(50),
                             hours(1), kMs),
@@ -97,6 +102,17 @@ TEST(ServerConfig, NamesTheValueThatIsWrong) {
   config.handshake_timeout = milliseconds(-5);
   EXPECT_EQ(config.validate().error().context,
             "ServerConfig::handshake_timeout is -5 ms; it must be 1..3600000 ms");
+}
+
+TEST(ServerConfig, EveryIoThreadNeedsACore) {
+  ServerConfig config;
+  config.io_cpu = cores() - 1;
+  config.io_threads = 2;
+  const auto valid = config.validate();
+  ASSERT_FALSE(valid);
+  EXPECT_NE(valid.error().context.find("2 I/O threads below the " + std::to_string(cores())),
+            std::string::npos)
+      << valid.error().context;
 }
 
 TEST(ServerConfig, KindsAreNamesWithoutColon) {

@@ -75,7 +75,23 @@ TEST(ServerLimits, MessageOfTheLimitIsTakenAndOneMoreIs1009) {
   EXPECT_EQ(client.expect<Pong>().t1, 5);
   client.send_bytes(request + " ");
   EXPECT_EQ(close_code(client), 1009);
+  EXPECT_NE(client.closed_by()->payload.find("split the request"), std::string::npos)
+      << client.closed_by()->payload;
   EXPECT_EQ(server.stats().protocol_violations, 1U);
+}
+
+TEST(ServerLimits, UnsubscribeOfMoreThanAConnectionHasIsOneError) {
+  ServerConfig config = quiet_config();
+  config.channels_per_connection_max = 3;
+  Server server = open_server(config);
+  TestClient client(server);
+  (void)client.subscribe({"prices:A"});
+  client.send(Unsubscribe{{"prices:A", "prices:B", "prices:C", "prices:D"}, 7});
+  const auto error = client.expect<ErrorReply>();
+  EXPECT_EQ(error.id, 7U);
+  EXPECT_EQ(error.code, Errc::too_many_channels);
+  EXPECT_EQ(client.unsubscribe({"prices:A", "prices:B", "prices:C"}).results.at(0).code, Errc::ok);
+  EXPECT_EQ(server.stats().refused_requests, 3U);
 }
 
 TEST(ServerLimits, FragmentsAreJoinedBeforeTheyAreMeasured) {

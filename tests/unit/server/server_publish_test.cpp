@@ -120,6 +120,17 @@ TEST(ServerPublish, DescribedStructsTravelAsEvents) {
   EXPECT_EQ(event.data.bytes, R"({"price":1.5,"note":"x"})");
 }
 
+TEST(ServerPublish, ABroadcastWithoutFormInOneCodecIsCounted) {
+  Server server = open_server();
+  TestClient json(server);
+  TestClient msgpack(server, Speaks::msgpack);
+  const std::string binary("\xc4\x02\x00\x01", 4);
+  ASSERT_EQ(server.broadcast(Event{"Blob", {Codec::msgpack, binary}}), PublishStatus::ok);
+  EXPECT_EQ(msgpack.expect<Event>().data.bytes, binary);
+  json.expect_silence();
+  EXPECT_EQ(server.stats().not_encodable, 1U);
+}
+
 TEST(ServerPublish, NoFormInOneCodecIsAGapThere) {
   Server server = open_server();
   TestClient json(server);
@@ -137,6 +148,7 @@ TEST(ServerPublish, NoFormInOneCodecIsAGapThere) {
   EXPECT_EQ(msgpack.expect_seq("events:A"), 2U);
   const Gap gap = json.expect<Gap>();
   EXPECT_EQ(gap, (Gap{server.stats().epoch, 1, 1, Gap::Reason::upstream}));
+  EXPECT_EQ(server.stats().not_encodable, 1U);
   EXPECT_EQ(json.expect_seq("events:A"), 2U);
   EXPECT_EQ(plain.expect_seq("events:A"), 2U);
 }

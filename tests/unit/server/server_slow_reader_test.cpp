@@ -257,6 +257,22 @@ TEST(ServerSlowReader, OneThatNeverReadsIsDropped) {
   healthy.expect_silence();
 }
 
+TEST(ServerSlowReader, GapsThatAPlainConnectionIsNotSentAreNotCounted) {
+  Server server = open_server(small_lanes());
+  TestClient plain(server, Speaks::plain, kSmallBuffer);
+  plain.send(Subscribe{{"trades:A"}, 0});
+  plain.expect_silence();
+  Publisher trades = server.publisher("trades:A");
+  const std::string type(300, 't');
+  eventually(
+      [&] {
+        for (int i = 0; i < 64; ++i) (void)trades.publish(Event{type, {Codec::json, "1"}});
+        return server.stats().missed != 0;
+      },
+      "messages missed by a reader that does not read");
+  EXPECT_EQ(server.stats().gaps, 0U);
+}
+
 TEST(ServerSlowReader, AFrameLargerThanTheLaneDropsNobodyWhoReads) {
   Server server = open_server(small_lanes());
   TestClient client(server, Speaks::json, kSmallBuffer);

@@ -307,9 +307,14 @@ TEST_P(IoThreads, PublishingWhileTheServerDrains) {
     TestClient client(*server);
     (void)client.subscribe({"accounts:A"});
     std::vector<std::thread> publishers;
+    std::atomic<std::uint64_t> taken{0};
     for (int t = 0; t < 3; ++t) {
-      publishers.emplace_back([publisher = server->publisher("accounts:A")]() mutable {
-        while (publisher.publish(account()) != PublishStatus::closed) {
+      publishers.emplace_back([&taken, publisher = server->publisher("accounts:A")]() mutable {
+        for (;;) {
+          const PublishStatus status = publisher.publish(account());
+          if (status == PublishStatus::closed) return;
+          // relaxed: read after the threads ended.
+          if (status == PublishStatus::ok) taken.fetch_add(1, std::memory_order_relaxed);
         }
       });
     }
@@ -322,6 +327,10 @@ TEST_P(IoThreads, PublishingWhileTheServerDrains) {
     client.raw().send_close(transport::CloseCode::going_away);
     drainer.join();
     for (std::thread& publisher : publishers) publisher.join();
+    // What was said ok for was sent. One that was told `closed` may have been sent too.
+    // relaxed: the threads have ended.
+    EXPECT_GE(oracle.cursor("accounts:A"), taken.load(std::memory_order_relaxed));
+    EXPECT_LE(oracle.cursor("accounts:A"), taken.load(std::memory_order_relaxed) + 3);
   }
 }
 
