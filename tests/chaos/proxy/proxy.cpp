@@ -1,0 +1,420 @@
+#include "proxy.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <condition_variable>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <optional>
+#include <set>
+#include <span>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+#include <stratwire/transport/listener.hpp>
+#include <stratwire/transport/poller.hpp>
+
+namespace stratwire::chaos {
+namespace {
+
+using transport::Interest;
+using transport::Ready;
+
+constexpr std::string_view kUnixPrefix = "unix:";
+
+/// An address that can be connected to; `bytes` is 0 when the text was none.
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t bytes = 0;
+};
+
+Address parse_address(std::string_view text) {
+  Address address;
+  if (text.starts_with(kUnixPrefix)) {
+    text.remove_prefix(kUnixPrefix.size());
+    sockaddr_un name{};
+    if (text.empty() || text.size() >= sizeof name.sun_path) return address;
+    name.sun_family = AF_UNIX;
+    std::memcpy(name.sun_path, text.data(), text.size());
+    std::memcpy(&address.storage, &name, sizeof name);
+    address.bytes = sizeof name;
+    return address;
+  }
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return address;
+  const std::string host{text.substr(0, colon)};
+  sockaddr_in name{};
+  std::uint16_t port = 0;
+  const std::string_view digits = text.substr(colon + 1);
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  if (parsed.ec != std::errc{} || parsed.ptr != digits.data() + digits.size()) return address;
+  name.sin_family = AF_INET;
+  name.sin_port = htons(port);
+  if (::inet_pton(AF_INET, host.c_str(), &name.sin_addr) != 1) return address;
+  std::memcpy(&address.storage, &name, sizeof name);
+  address.bytes = sizeof name;
+  return address;
+}
+
+/// Begins to connect; what is written before that is done would block.
+transport::Socket connect_to(const Address& address) {
+  const int family = address.storage.ss_family;
+  const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return {};
+  const int on = 1;
+  if (family == AF_INET) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.bytes) != 0 &&
+      errno != EINPROGRESS) {
+    ::close(fd);
+    return {};
+  }
+  return transport::Socket(fd);
+}
+
+transport::Error bad_address(std::string_view what, const std::string& text) {
+  return {transport::Errc::invalid_url, 0,
+          std::string{what} + " '" + text + "': write 127.0.0.1:PORT or unix:PATH"};
+}
+
+transport::Outcome<transport::Listener> listen_on(const std::string& text) {
+  if (text.starts_with(kUnixPrefix)) {
+    return transport::Listener::open_unix(std::string_view(text).substr(kUnixPrefix.size()));
+  }
+  const Address address = parse_address(text);
+  if (address.bytes == 0) return bad_address("listen", text);
+  sockaddr_in name{};
+  std::memcpy(&name, &address.storage, sizeof name);
+  return transport::Listener::open(text.substr(0, text.rfind(':')), ntohs(name.sin_port));
+}
+
+}  // namespace
+
+class Proxy::Core {
+ public:
+  Core(ProxyConfig config, transport::Listener listener, transport::Poller poller,
+       transport::Wakeup wakeup)
+      : plan_(std::move(config.plan)),
+        target_(parse_address(config.target)),
+        listener_(std::move(listener)),
+        poller_(std::move(poller)),
+        wakeup_(std::move(wakeup)) {}
+  ~Core() {
+    run_on_thread([this] { stopping_ = true; });
+    thread_.join();
+  }
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  [[nodiscard]] int start() {
+    if (const int error = poller_.add(wakeup_.fd(), kWakeupToken, Interest::read)) return error;
+    if (const int error = poller_.add(listener_.fd(), kListenerToken, Interest::read)) {
+      return error;
+    }
+    address_ = listener_.local_address();
+    thread_ = std::thread([this] { run(); });
+    return 0;
+  }
+
+  [[nodiscard]] const std::string& address() const { return address_; }
+
+  /// Runs `work` on the proxy's thread and waits for its end.
+  void run_on_thread(std::function<void()> work) {
+    std::unique_lock lock(mutex_);
+    const std::uint64_t ticket = ++posted_;
+    work_.push_back(std::move(work));
+    has_work_.store(true, std::memory_order_release);  // release: pairs with the acquire in run().
+    wakeup_.notify();
+    changed_.wait(lock, [&] { return done_ >= ticket; });
+  }
+
+  // ---- On the proxy's thread
+
+  std::size_t apply(const Fault& fault) {
+    const Instant now = std::chrono::steady_clock::now();
+    std::vector<std::uint64_t> affected;
+    for (auto& [id, entry] : links_) {
+      if (fault.connection == 0 || fault.connection == id) affected.push_back(id);
+    }
+    for (const std::uint64_t id : affected) {
+      links_.at(id).link->apply(fault, now);
+      step(id, now);
+    }
+    return affected.size();
+  }
+  void set_plan(Plan plan) { plan_ = std::move(plan); }
+  void set_admission(Admission admission) { admission_ = admission; }
+  void set_target(const std::string& target) { target_ = parse_address(target); }
+
+  // ---- On any thread
+
+  [[nodiscard]] ProxyStats stats() const {
+    const std::lock_guard lock(mutex_);
+    return stats_;
+  }
+  [[nodiscard]] bool wait(const std::function<bool(const ProxyStats&)>& condition,
+                          std::chrono::milliseconds patience) const {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, patience, [&] { return condition(stats_); });
+  }
+
+ private:
+  struct Entry {
+    std::unique_ptr<Link> link{};
+    std::array<Interest, 2> watched{Interest::none, Interest::none};
+    /// Told as broken: a poller would tell it for ever.
+    std::array<bool, 2> dropped{};
+    std::array<std::uint64_t, kDirections> counted{};
+    std::optional<Instant> due{};
+  };
+  static constexpr std::uint64_t kWakeupToken = 0;
+  static constexpr std::uint64_t kListenerToken = 1;
+  static constexpr std::array kSides{Side::client, Side::server};
+
+  static std::uint64_t token_of(std::uint64_t id, Side side) {
+    return id * 2 + static_cast<std::uint64_t>(side);
+  }
+
+  void run() {
+    std::array<Ready, transport::Poller::kReadyMax> ready;
+    while (!stopping_) {
+      wakeup_.prepare_sleep();
+      // acquire: pairs with the release in run_on_thread(); the work is taken under the mutex.
+      const auto timeout =
+          has_work_.load(std::memory_order_acquire) ? std::chrono::nanoseconds{0} : time_to_next();
+      const std::size_t count = poller_.wait(ready, timeout);
+      wakeup_.end_sleep();
+      const Instant now = std::chrono::steady_clock::now();
+      for (const Ready& each : std::span(ready).first(count)) handle(each, now);
+      step_those_due(now);
+      do_work();
+    }
+    for (auto& [id, entry] : links_) entry.link->apply({.kind = FaultKind::reset}, Instant{});
+  }
+
+  [[nodiscard]] std::chrono::nanoseconds time_to_next() const {
+    if (due_.empty()) return transport::Poller::kNoTimeout;
+    return std::max(
+        std::chrono::nanoseconds{0},
+        std::chrono::nanoseconds(due_.begin()->first - std::chrono::steady_clock::now()));
+  }
+
+  void handle(const Ready& ready, Instant now) {
+    if (ready.token == kWakeupToken) return wakeup_.drain();
+    if (ready.token == kListenerToken) return accept_all(now);
+    const std::uint64_t id = ready.token / 2;
+    if (!links_.contains(id)) return;
+    step(id, now);
+    if (!ready.broken) return;
+    const auto found = links_.find(id);
+    if (found == links_.end()) return;
+    // What is left in it is read, or written in vain, when the time for it has come.
+    const Side side = kSides[ready.token % 2];
+    poller_.remove(found->second.link->fd(side));
+    found->second.dropped[ready.token % 2] = true;
+  }
+
+  void accept_all(Instant now) {
+    for (;;) {
+      auto accepted = listener_.accept();
+      if (accepted.status == transport::AcceptStatus::would_block) return;
+      if (accepted.status != transport::AcceptStatus::ok) return;
+      take(std::move(accepted.socket), now);
+    }
+  }
+
+  void take(transport::Socket client, Instant now) {
+    const std::uint64_t id = ++last_id_;
+    transport::Socket server;
+    if (admission_ == Admission::open && target_.bytes != 0) server = connect_to(target_);
+    const bool refused = !server.is_open();
+    if (refused) {
+      client.set_linger_reset();
+      client.close();
+    } else {
+      Entry& entry = links_[id];
+      entry.link =
+          std::make_unique<Link>(std::move(client), std::move(server), plan_.faults_of(id));
+      entry.link->on_fault = [this](const Fault& fault) { fired_.push_back(fault.kind); };
+      for (const Side side : kSides) {
+        static_cast<void>(poller_.add(entry.link->fd(side), token_of(id, side), Interest::none));
+      }
+    }
+    tell([&](ProxyStats& stats) {
+      ++stats.accepted;
+      stats.refused += refused ? 1 : 0;
+      stats.open += refused ? 0 : 1;
+      if (stats.accepted_at.size() < ProxyStats::kAcceptedAtMax) stats.accepted_at.push_back(now);
+    });
+    if (!refused) step(id, now);
+  }
+
+  void step(std::uint64_t id, Instant now) {
+    Entry& entry = links_.at(id);
+    entry.link->step(now);
+    if (entry.due) due_.erase({*std::exchange(entry.due, std::nullopt), id});
+    count(entry);
+    if (entry.link->over()) {
+      // Its sockets are closed, and gone from the poller with it.
+      links_.erase(id);
+      tell([](ProxyStats& stats) {
+        ++stats.ended;
+        --stats.open;
+      });
+      return;
+    }
+    for (const Side side : kSides) {
+      const auto index = static_cast<std::size_t>(side);
+      const Interest wanted = entry.link->interest(side, now);
+      if (entry.dropped[index] || wanted == entry.watched[index]) continue;
+      static_cast<void>(poller_.modify(entry.link->fd(side), token_of(id, side), wanted));
+      entry.watched[index] = wanted;
+    }
+    entry.due = entry.link->due(now);
+    // A broken socket is not watched any more: only trying shows how it goes on.
+    if (!entry.due && (entry.dropped[0] || entry.dropped[1]) && wants_more(entry, now)) {
+      entry.due = now + std::chrono::milliseconds(1);
+    }
+    if (entry.due) due_.insert({*entry.due, id});
+  }
+
+  static bool wants_more(const Entry& entry, Instant now) {
+    for (const Side side : kSides) {
+      if (entry.dropped[static_cast<std::size_t>(side)] &&
+          entry.link->interest(side, now) != Interest::none) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void count(Entry& entry) {
+    std::array<std::uint64_t, kDirections> more{};
+    for (std::size_t i = 0; i < kDirections; ++i) {
+      const std::uint64_t all = entry.link->forwarded(static_cast<Direction>(i));
+      more[i] = all - std::exchange(entry.counted[i], all);
+    }
+    if (fired_.empty() && more == std::array<std::uint64_t, kDirections>{}) return;
+    tell([&](ProxyStats& stats) {
+      for (std::size_t i = 0; i < kDirections; ++i) stats.forwarded_bytes[i] += more[i];
+      for (const FaultKind kind : fired_) ++stats.faults[static_cast<std::size_t>(kind)];
+    });
+    fired_.clear();
+  }
+
+  void step_those_due(Instant now) {
+    std::vector<std::uint64_t> ids;
+    for (const auto& [due, id] : due_) {
+      if (due > now) break;
+      ids.push_back(id);
+    }
+    for (const std::uint64_t id : ids) {
+      if (links_.contains(id)) step(id, now);
+    }
+  }
+
+  void do_work() {
+    std::vector<std::function<void()>> work;
+    std::uint64_t done = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      work.swap(work_);
+      done = posted_;
+      // relaxed: written under the mutex that the other writer holds too.
+      has_work_.store(false, std::memory_order_relaxed);
+    }
+    if (work.empty()) return;
+    for (auto& each : work) each();
+    const std::lock_guard lock(mutex_);
+    done_ = done;
+    changed_.notify_all();
+  }
+
+  template <class Change>
+  void tell(Change&& change) {
+    const std::lock_guard lock(mutex_);
+    change(stats_);
+    changed_.notify_all();
+  }
+
+  Plan plan_;
+  Address target_;
+  Admission admission_ = Admission::open;
+  transport::Listener listener_;
+  transport::Poller poller_;
+  transport::Wakeup wakeup_;
+  std::string address_{};
+  std::map<std::uint64_t, Entry> links_{};
+  std::set<std::pair<Instant, std::uint64_t>> due_{};
+  std::vector<FaultKind> fired_{};
+  std::uint64_t last_id_ = 0;
+  bool stopping_ = false;
+
+  mutable std::mutex mutex_{};
+  mutable std::condition_variable changed_{};
+  std::vector<std::function<void()>> work_{};
+  std::uint64_t posted_ = 0;
+  std::uint64_t done_ = 0;
+  std::atomic<bool> has_work_{false};
+  ProxyStats stats_{};
+  std::thread thread_{};
+};
+
+transport::Outcome<std::unique_ptr<Proxy>> Proxy::open(ProxyConfig config) {
+  if (parse_address(config.target).bytes == 0) return bad_address("target", config.target);
+  auto listener = listen_on(config.listen);
+  if (!listener.ok()) return listener.error();
+  auto poller = transport::Poller::open();
+  if (!poller.ok()) return poller.error();
+  auto wakeup = transport::Wakeup::open();
+  if (!wakeup.ok()) return wakeup.error();
+  auto core = std::make_unique<Core>(std::move(config), *std::move(listener), *std::move(poller),
+                                     *std::move(wakeup));
+  if (const int error = core->start()) {
+    return transport::Error{transport::Errc::io_failed, error, "epoll refused the listener"};
+  }
+  return std::unique_ptr<Proxy>(new Proxy(std::move(core)));
+}
+
+Proxy::Proxy(std::unique_ptr<Core> core) : core_(std::move(core)) {}
+Proxy::~Proxy() = default;
+
+std::string Proxy::url() const {
+  const std::string& address = core_->address();
+  if (address.starts_with(kUnixPrefix)) return "ws+unix://" + address.substr(kUnixPrefix.size());
+  return "ws://" + address;
+}
+
+std::size_t Proxy::apply(const Fault& fault) {
+  std::size_t affected = 0;
+  core_->run_on_thread([&] { affected = core_->apply(fault); });
+  return affected;
+}
+
+void Proxy::set_plan(Plan plan) {
+  core_->run_on_thread([&] { core_->set_plan(std::move(plan)); });
+}
+void Proxy::set_admission(Admission admission) {
+  core_->run_on_thread([&] { core_->set_admission(admission); });
+}
+void Proxy::set_target(std::string target) {
+  core_->run_on_thread([&] { core_->set_target(target); });
+}
+
+ProxyStats Proxy::stats() const {
+  return core_->stats();
+}
+bool Proxy::wait(const std::function<bool(const ProxyStats&)>& condition,
+                 std::chrono::milliseconds patience) const {
+  return core_->wait(condition, patience);
+}
+
+}  // namespace stratwire::chaos

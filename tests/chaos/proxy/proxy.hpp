@@ -1,0 +1,97 @@
+/// A proxy that breaks connections on purpose: between a real server and a real client.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <stratwire/transport/error.hpp>
+
+#include "fault.hpp"
+#include "link.hpp"
+
+namespace stratwire::chaos {
+
+struct ProxyConfig {
+  /// "127.0.0.1:0" (any port) or "unix:" and a path.
+  std::string listen = "127.0.0.1:0";
+  /// The server: an IPv4 address and port, or "unix:" and a path.
+  std::string target{};
+  /// What happens to connections by itself.
+  Plan plan{};
+};
+
+/// What becomes of those who connect.
+enum class Admission : std::uint8_t {
+  open,
+  refuse,  ///< Accepted and reset at once.
+};
+
+/// What has happened so far.
+struct ProxyStats {
+  std::uint64_t accepted = 0;  ///< Connections taken, those that were refused included.
+  std::uint64_t refused = 0;   ///< Of those, reset at once: by Admission, or the server was away.
+  std::uint64_t ended = 0;     ///< Links that are over.
+  std::uint64_t open = 0;      ///< Links that are not; a gauge.
+  std::array<std::uint64_t, kFaultKinds> faults{};  ///< By FaultKind.
+  /// Of one direction, all links.
+  std::array<std::uint64_t, kDirections> forwarded_bytes{};
+  /// When each of the first kAcceptedAtMax connections was accepted, by its number - 1.
+  std::vector<Instant> accepted_at{};
+
+  static constexpr std::size_t kAcceptedAtMax = 100'000;
+
+  [[nodiscard]] std::uint64_t count(FaultKind kind) const {
+    return faults[static_cast<std::size_t>(kind)];
+  }
+  /// Faults after which a connection delivers nothing more.
+  [[nodiscard]] std::uint64_t disconnects() const {
+    return count(FaultKind::cut) + count(FaultKind::reset) + count(FaultKind::half_close) +
+           count(FaultKind::black_hole);
+  }
+};
+
+/// Takes connections, connects each to the target and forwards, on a thread of its own.
+///
+/// Calls return when their thread has done it, so that a test knows what it has caused.
+///
+/// \thread any thread; the destructor ends every link with a reset
+class Proxy {
+ public:
+  static transport::Outcome<std::unique_ptr<Proxy>> open(ProxyConfig config);
+  ~Proxy();
+  Proxy(const Proxy&) = delete;
+  Proxy& operator=(const Proxy&) = delete;
+
+  /// "ws://127.0.0.1:1234" or "ws+unix:///path", for a client.
+  [[nodiscard]] std::string url() const;
+
+  /// Does this now to the links that are there; Fault::connection says to which.
+  ///
+  /// \return links that it was done to
+  std::size_t apply(const Fault& fault);
+  /// For the connections that come from now on; they are numbered on.
+  void set_plan(Plan plan);
+  void set_admission(Admission admission);
+  void set_target(std::string target);
+
+  [[nodiscard]] ProxyStats stats() const;
+  /// Waits for something to happen.
+  ///
+  /// \return false when `condition` never held until `patience` was over
+  [[nodiscard]] bool wait(const std::function<bool(const ProxyStats&)>& condition,
+                          std::chrono::milliseconds patience = std::chrono::seconds(30)) const;
+
+ private:
+  class Core;
+  explicit Proxy(std::unique_ptr<Core> core);
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace stratwire::chaos
