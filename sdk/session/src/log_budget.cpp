@@ -23,7 +23,7 @@ bool LogBudget::allow(const MessageLog& log, std::size_t more) noexcept {
     MessageLog& other = *giving_;
     giving_ = other.next_;  // Before the call, which may unlink it.
     const std::size_t memory = other.allocated_bytes();
-    if (&other == &log || memory <= share) continue;
+    if (memory <= share) continue;  // `log` itself never has more.
     // An eighth or more, because giving up means to move everything that stays.
     const std::size_t missing = bytes_ + more - bytes_max_;
     other.give_up(memory - std::max(memory / 8, std::min(missing, memory - share)));

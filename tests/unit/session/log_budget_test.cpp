@@ -71,28 +71,64 @@ TEST(LogBudget, LogBelowItsShareTakesFromThoseAboveTheirs) {
   EXPECT_LE(budget.bytes(), 64'000u);
 }
 
-TEST(LogBudget, LogAtItsShareTakesNothingFromOthers) {
+TEST(LogBudget, LogAboveItsShareTakesNothingFromOthersLikeIt) {
   LogBudget budget(64'000);
   MessageLog a({}, KeepLatest::no, &budget);
   MessageLog b({}, KeepLatest::no, &budget);
-  append(b, 1000);
-  append(a, 1000);
+  MessageLog small({}, KeepLatest::no, &budget);
+  append(small, 1);
+  for (int i = 0; i < 1000; ++i) {
+    append(a, 1);
+    append(b, 1);
+  }
+  ASSERT_GT(b.allocated_bytes(), 64'000u / 3);
   const std::size_t size = b.size();
-  const std::uint64_t evicted = b.evicted_for_budget();
+  const std::size_t memory = b.allocated_bytes();
   append(a, 1000);
   EXPECT_EQ(b.size(), size);
-  EXPECT_EQ(b.evicted_for_budget(), evicted);
+  EXPECT_EQ(b.allocated_bytes(), memory);
 }
 
 TEST(LogBudget, SmallClaimCostsAHogLittle) {
-  LogBudget budget(1'000'000);
+  constexpr std::size_t kHogBytes = 524'288 + 8'192 * 24;
+  LogBudget budget(kHogBytes + 100);
   MessageLog hog({.messages_max = 1'000'000, .bytes_max = 10'000'000}, KeepLatest::no, &budget);
   append(hog, 20'000);
+  ASSERT_EQ(hog.allocated_bytes(), kHogBytes);
   const std::size_t size = hog.size();
   MessageLog small({}, KeepLatest::no, &budget);
   append(small, 1);
   EXPECT_EQ(small.size(), 1u);
   EXPECT_GT(hog.size(), size * 3 / 4);
+}
+
+TEST(LogBudget, LargeClaimIsMetAtOnce) {
+  constexpr std::size_t kHogBytes = 32'768 + 512 * 24;
+  LogBudget budget(kHogBytes + 100);
+  MessageLog hog({}, KeepLatest::no, &budget);
+  append(hog, 1000);
+  ASSERT_EQ(hog.allocated_bytes(), kHogBytes);
+  MessageLog other({}, KeepLatest::no, &budget);
+  other.append(0, t0, std::string(20'000, 'y'));
+  EXPECT_EQ(other.size(), 1u);
+}
+
+TEST(LogBudget, LooksAtSoManyLogsAndGoesOnFromThereTheNextTime) {
+  LogBudget budget(64'000);
+  std::deque<MessageLog> smalls;
+  for (std::size_t i = 0; i < 2 * LogBudget::kLooksMax + 8; ++i) {
+    append(smalls.emplace_back(LogLimits{}, KeepLatest::no, &budget), 2);
+  }
+  MessageLog hog({}, KeepLatest::no, &budget);
+  append(hog, 1000);
+  const std::uint64_t evicted = hog.evicted_for_budget();
+  const std::string large(1'100, 'y');
+  append(smalls[0], 1, large);
+  EXPECT_EQ(hog.evicted_for_budget(), evicted) << "it is too far away";
+  EXPECT_EQ(smalls[0].evicted_for_budget(), 2u);
+  for (std::size_t i = 1; i < 4; ++i) append(smalls[i], 1, large);
+  EXPECT_GT(hog.evicted_for_budget(), evicted);
+  EXPECT_EQ(smalls[3].evicted_for_budget(), 0u);
 }
 
 TEST(LogBudget, OthersGiveUpInTurn) {
@@ -181,6 +217,27 @@ TEST(LogBudget, AgesItsLogsInTurn) {
   EXPECT_EQ(budget.bytes(), 0u);
   budget.evict_older_than(t0 + 11s, 4);
   for (const MessageLog& log : logs) EXPECT_EQ(log.first(), 6u);
+}
+
+TEST(LogBudget, AgesEachLogInTurnThoughNoneGoesAway) {
+  LogBudget budget(1'000'000);
+  std::deque<MessageLog> logs;
+  for (int i = 0; i < 3; ++i) {
+    append(logs.emplace_back(LogLimits{.age_max = 10s}, KeepLatest::yes, &budget), 5);
+  }
+  for (int i = 0; i < 3; ++i) budget.evict_older_than(t0 + 11s, 1);
+  for (const MessageLog& log : logs) EXPECT_EQ(log.size(), 1u);
+}
+
+TEST(LogBudget, LogMayEndWhileItIsTheNextInTurn) {
+  LogBudget budget(1'000'000);
+  auto first = std::make_unique<MessageLog>(LogLimits{.age_max = 10s}, KeepLatest::no, &budget);
+  MessageLog second({.age_max = 10s}, KeepLatest::no, &budget);
+  append(*first, 1);
+  append(second, 1);
+  first.reset();
+  budget.evict_older_than(t0 + 11s, 1);
+  EXPECT_TRUE(second.empty());
 }
 
 // ---- Random logs under one cap: always the newest records, in one run, every byte accounted for

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <deque>
 #include <new>
 #include <string>
 
@@ -110,6 +111,22 @@ TEST(MessageLogMemory, LogAtItsShareOfTheBudgetAllocatesNothing) {
       EXPECT_GT(log.size(), 0u);
     }
   }
+}
+
+TEST(MessageLogMemory, LogThatGivesUpMovesOncePerEighthNotOncePerClaim) {
+  constexpr std::uint64_t kClaims = 20;
+  constexpr std::size_t kHogBytes = 65'536 + 512 * 24;
+  LogBudget budget(kHogBytes + 100);
+  MessageLog hog({}, KeepLatest::no, &budget);
+  append(hog, 2'000);
+  ASSERT_EQ(hog.allocated_bytes(), kHogBytes);
+  std::deque<MessageLog> logs;
+  for (std::uint64_t i = 0; i < kClaims; ++i)
+    logs.emplace_back(LogLimits{}, KeepLatest::no, &budget);
+  const std::uint64_t before = allocations;
+  for (MessageLog& log : logs) append(log, 1);
+  EXPECT_LT(allocations - before, 2 * kClaims + kClaims / 2);
+  for (const MessageLog& log : logs) EXPECT_EQ(log.size(), 1u);
 }
 
 TEST(MessageLogMemory, NewLogAllocatesNothing) {

@@ -178,7 +178,7 @@ TEST(MessageLog, ClockThatGoesBackDropsNothing) {
 TEST(MessageLog, BeginningOfTimeIsNotTooOld) {
   MessageLog log({.age_max = 10s});
   log.append(0, Instant::min(), "a");
-  log.append(0, Instant::min() + 10s, "b");
+  log.append(0, Instant::min() + 5s, "b");
   EXPECT_EQ(log.size(), 2u);
 }
 
