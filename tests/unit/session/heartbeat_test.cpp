@@ -33,6 +33,7 @@ TEST(Heartbeat, PromisedHeartbeatsMissedTwiceAndHalfASecondAreDeath) {
   Heartbeat heartbeat{30s};
   heartbeat.opened(t0);
   heartbeat.promised(1s);
+  EXPECT_EQ(heartbeat.step(t0 + 2499ms), Action::say_stale);
   EXPECT_EQ(heartbeat.step(t0 + 2499ms), Action::wait);
   EXPECT_EQ(heartbeat.step(t0 + 2500ms), Action::declare_dead);
 }
@@ -42,7 +43,21 @@ TEST(Heartbeat, APeerThatPromisesHeartbeatsIsNotPinged) {
   heartbeat.opened(t0);
   heartbeat.promised(10s);
   EXPECT_EQ(heartbeat.step(t0 + 5s), Action::wait);
+  EXPECT_EQ(heartbeat.step(t0 + 20s), Action::say_stale);
   EXPECT_EQ(heartbeat.step(t0 + 20s), Action::wait);
+}
+
+TEST(Heartbeat, AHeartbeatThatIsHalfAnIntervalOverdueIsStaleOnceForEachSilence) {
+  Heartbeat heartbeat{30s};
+  heartbeat.opened(t0);
+  heartbeat.promised(1s);
+  EXPECT_EQ(heartbeat.next(), t0 + 1500ms);
+  EXPECT_EQ(heartbeat.step(t0 + 1499ms), Action::wait);
+  EXPECT_EQ(heartbeat.step(t0 + 1500ms), Action::say_stale);
+  EXPECT_EQ(heartbeat.step(t0 + 1600ms), Action::wait);
+  EXPECT_EQ(heartbeat.next(), t0 + 2500ms);
+  heartbeat.heard(t0 + 2s);
+  EXPECT_EQ(heartbeat.step(t0 + 3500ms), Action::say_stale);
 }
 
 TEST(Heartbeat, NextIsTheMomentOfTheNextAction) {
