@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <stratwire/telemetry/clock.hpp>
 #include <stratwire/transport/random.hpp>
 
 #include "settings.hpp"
@@ -117,15 +118,20 @@ void ClientLoop::carry_out_commands(Instant now) {
 }
 
 void ClientLoop::excuse_silence() {
-  session_.heard(clock_now());
+  session_.heard(at_, clock_now());
 }
 
 void ClientLoop::perform() {
   while (auto action = session_.next_action()) {
-    if (std::get_if<session::action::Connect>(&*action) != nullptr) {
-      perform_connect();
+    if (const auto* connect = std::get_if<session::action::Connect>(&*action)) {
+      perform_connect(connect->connection);
+    } else if (const auto* next = std::get_if<session::action::ConnectSuccessor>(&*action)) {
+      // One connection at a time: the server that leaves is left when it closes.
+      session_.try_failed(next->connection, now_, {Error{Errc::connect_failed}, {}, {}});
     } else if (const auto* write = std::get_if<session::action::Write>(&*action)) {
-      perform(*write);
+      put(write->message);
+    } else if (std::get_if<session::action::ProbeClock>(&*action) != nullptr) {
+      put(Ping{telemetry::wall_ns()});
     } else if (std::get_if<session::action::WritePing>(&*action) != nullptr) {
       connection_.put(transport::Opcode::ping, {});
     } else if (const auto* close = std::get_if<session::action::Close>(&*action)) {
@@ -141,16 +147,17 @@ void ClientLoop::perform() {
   }
 }
 
-void ClientLoop::perform(const session::action::Write& write) {
+void ClientLoop::put(const WsMessage& body) {
   encoded_.clear();
-  const Message message{{}, write.message};
+  const Message message{{}, body};
   // The session makes messages that every codec can encode.
   if (!encode(config_.codec, message, encoded_).ok()) return;
   connection_.put(opcode_of(config_.codec), encoded_);
 }
 
-void ClientLoop::perform_connect() {
+void ClientLoop::perform_connect(session::ConnectionId connection) {
   drop();
+  at_ = connection;
   connector_.start(url_);
   stage_ = Stage::connecting;
   // release: pairs with the acquire in notify(); the connector is there to be interrupted.
@@ -201,7 +208,7 @@ void ClientLoop::flush() {
     flush_sends();
     if (connection_.waiting() != 0) {
       connection_.write();
-      session_.left(connection_.bytes_left());
+      session_.left(at_, connection_.bytes_left());
     }
   }
   const auto& sends = session_.sends();

@@ -118,8 +118,8 @@ class ClientLoop {
   // Commands and actions.
   void carry_out_commands(Instant now);
   void perform();
-  void perform(const session::action::Write& write);
-  void perform_connect();
+  void put(const WsMessage& body);
+  void perform_connect(session::ConnectionId connection);
   void perform_close(std::uint16_t code);
   void remember(const Notice& notice);
   void flush_sends();
@@ -160,6 +160,7 @@ class ClientLoop {
   Decoder decoder_;
 
   Stage stage_ = Stage::none;
+  session::ConnectionId at_ = session::ConnectionId::none;  // Of the connection or try below.
   transport::Connector connector_{};
   std::optional<transport::ClientHandshake> handshake_{};
   transport::Socket upgrading_{};

@@ -87,14 +87,14 @@ void ClientLoop::upgrade_step(transport::ClientHandshake::Step step, std::span<c
   received_at_ = telemetry::wall_ns();
   handshake_.reset();
   stage_ = Stage::open;
-  session_.opened(now);
+  session_.opened(at_, now);
 }
 
 void ClientLoop::try_failed(Instant now, const transport::Error& error, session::Loss loss) {
   const Error cause = translate(error);
   const bool refused = error.code == transport::Errc::connect_failed;
   drop();
-  session_.try_failed(now, cause, refused ? session::Loss::refused : loss);
+  session_.try_failed(at_, now, {cause, refused ? session::Loss::refused : loss, {}});
 }
 
 }  // namespace stratwire::client

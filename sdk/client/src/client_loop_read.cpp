@@ -104,7 +104,7 @@ ClientLoop::Taken ClientLoop::take_message(std::string_view payload) {
   if (const auto* price = std::get_if<PriceUpdate>(&message_.body)) return take_data(*price);
   if (const auto* event = std::get_if<Event>(&message_.body)) return take_data(*event);
   if (const auto* account = std::get_if<AccountUpdate>(&message_.body)) return take_data(*account);
-  session_.control(message_.envelope, std::move(message_.body), now_);
+  session_.control(at_, message_.envelope, std::move(message_.body), {now_, received_at_});
   if (session_.server_channels_max() != 0) {
     mailbox_.set_channels_max(session_.server_channels_max());
   }
@@ -114,7 +114,7 @@ ClientLoop::Taken ClientLoop::take_message(std::string_view payload) {
 template <class T>
 ClientLoop::Taken ClientLoop::take_data(const T& body) {
   using Verdict = session::ClientSession::Verdict;
-  const Verdict verdict = session_.data(message_.envelope);
+  const Verdict verdict = session_.data(at_, message_.envelope);
   if (verdict == Verdict::drop) [[unlikely]]
     return Taken::something;
   if (abandoned_) [[unlikely]]
@@ -165,7 +165,7 @@ void ClientLoop::on_violation(const transport::Incoming& violation) {
 // Says goodbye and lets the socket be drained beside what comes next.
 void ClientLoop::part(std::uint16_t code, std::string_view reason) {
   connection_.write();
-  session_.left(connection_.bytes_left());
+  session_.left(at_, connection_.bytes_left());
   if (in_poller_) poller_.remove(connection_.fd());
   in_poller_ = false;
   parting_.rest = connection_.take_farewell(transport::CloseCode{code}, reason);
@@ -202,7 +202,7 @@ void ClientLoop::drain_parting(Instant now) {
 
 void ClientLoop::lost(Error cause, std::uint16_t close_code) {
   drop();
-  session_.lost(now_, {std::move(cause), close_code});
+  session_.lost(at_, now_, {std::move(cause), close_code});
 }
 
 bool ClientLoop::read() {
@@ -211,7 +211,7 @@ bool ClientLoop::read() {
     case Connection::Read::some:
       received_at_ = telemetry::wall_ns();
       now_ = std::chrono::steady_clock::now();
-      session_.heard(now_);
+      session_.heard(at_, now_);
       return true;
     case Connection::Read::nothing:
       return false;

@@ -1,3 +1,5 @@
+// Connections: tries, losses, time; and what the user wants.
+
 #include <algorithm>
 #include <utility>
 
@@ -6,11 +8,6 @@
 
 namespace stratwire::session {
 namespace {
-
-// A refused kind is asked for again: soon, because the producer of a server that has just started
-// opens its channels a moment later, then seldom.
-constexpr Duration kAskAgainMin = std::chrono::milliseconds{100};
-constexpr Duration kAskAgainMax = std::chrono::seconds{5};
 
 std::string text_of(Errc code) {
   return std::string{describe(code)};
@@ -35,8 +32,8 @@ Loss loss_of_http(unsigned status) noexcept {
 ClientSession::ClientSession(ClientSessionConfig config)
     : config_(std::move(config)),
       continuity_(config_.channels_max),
-      heartbeat_(config_.ping_interval),
       backoff_(config_.backoff, config_.nearness, config_.seed),
+      targets_(config_.targets, config_.target_order, config_.seed),
       subscriptions_(config_.requests),
       sends_(config_.send_buffer) {}
 
@@ -49,55 +46,93 @@ void ClientSession::start(Instant now) {
 void ClientSession::try_now(Instant now) {
   phase_ = Phase::trying;
   due_ = now + config_.connect_timeout;
+  talk_ = Conversation{};
+  talk_.id = ConnectionId{++last_connection_};
   if (!quiet_try_) {
     ++generation_;
     announce(ClientState::connecting);
   }
-  actions_.emplace_back(action::Connect{});
+  actions_.emplace_back(action::Connect{talk_.id, targets_.current()});
 }
 
-void ClientSession::opened(Instant now) {
-  if (phase_ != Phase::trying) return;
+void ClientSession::opened(ConnectionId connection, Instant now) {
+  if (connection == successor()) return successor_opened(now);
+  if (phase_ != Phase::trying || connection != talk_.id) return;
   if (quiet_try_) {
     ++generation_;
     announce(ClientState::connecting);
   }
   phase_ = Phase::open;
   due_ = kNever;
-  epoch_ = 0;
+  reading_ = connection;
   nowhere_.epoch = 0;
-  server_message_bytes_max_ = 0;
-  server_channels_max_ = 0;
-  bytes_left_ = 0;
-  unknown_.clear();
-  ask_at_ = kNever;
-  ++counts_.connects;
+  refused_ = 0;
+  targets_.begin_round();
   backoff_.opened(now);
-  heartbeat_.opened(now);
-  continuity_.connected();
+  talk_ = Conversation{connection, continuity_.connected(), config_.ping_interval, now};
   announce(ClientState::subscribing);
-  if (!config_.name.empty()) actions_.emplace_back(action::Write{Hello{config_.name}});
-  for (Subscribe& request : subscriptions_.connected()) {
-    actions_.emplace_back(action::Write{std::move(request)});
-  }
-  maybe_live();
+  greet(talk_);
+  progress();
 }
 
-void ClientSession::maybe_live() {
-  if (state_ == ClientState::subscribing && subscriptions_.all_answered()) {
-    announce(ClientState::live);
+void ClientSession::greet(Conversation& talk) {
+  ++counts_.connects;
+  if (!config_.name.empty()) actions_.emplace_back(action::Write{talk.id, Hello{config_.name}});
+  ask(talk, subscriptions_.ask_all(asker(talk)));
+}
+
+SubscriptionTracker::Asker ClientSession::asker(Conversation& talk) noexcept {
+  // A successor that did not resume would leave a hole where the connection ends.
+  const bool every = config_.resume == Resume::automatic || is_successor(talk);
+  return {continuity_, talk.line, every ? Continuity::Which::every : Continuity::Which::seeded};
+}
+
+void ClientSession::ask(Conversation& talk, std::vector<Subscribe> requests) {
+  for (Subscribe& request : requests) {
+    talk.asked(request);
+    actions_.emplace_back(action::Write{talk.id, std::move(request)});
   }
 }
 
-void ClientSession::try_failed(Instant now, Error cause, Loss loss) {
-  if (phase_ != Phase::trying) return;
+void ClientSession::try_failed(ConnectionId connection, Instant now, Failure failure) {
+  if (connection == ConnectionId::none) return;
+  if (connection == successor()) {
+    ++counts_.connect_failures;
+    return successor_failed(now);
+  }
+  if (phase_ != Phase::trying || connection != talk_.id) return;
   ++counts_.connect_failures;
-  count_loss(now, std::move(cause), loss);
+  lose_contact();
+  if (failure.retry_after > Duration{0}) targets_.not_before(now + failure.retry_after);
+  if (failure.loss == Loss::fatal) ++refused_;
+  if (!targets_.failed() && !quiet_try_) {
+    // Another server may be there: only when none is does the schedule count.
+    phase_ = Phase::idle;
+    due_ = targets_.move_on(now);
+    announce(ClientState::backing_off, std::move(failure.cause), due_ - now);
+    return;
+  }
+  end_round(now, std::move(failure));
 }
 
-void ClientSession::lost(Instant now, Ending ending) {
-  if (phase_ != Phase::open && phase_ != Phase::closing) return;
-  sends_.lost(bytes_left_, fates_);
+/// Every server of the list has failed.
+void ClientSession::end_round(Instant now, Failure failure) {
+  const bool hopeless = refused_ >= targets_.size();
+  refused_ = 0;
+  targets_.begin_round();
+  if (targets_.size() == 1 && failure.retry_after > Duration{0}) {
+    backoff_.asked_to_wait(failure.retry_after);
+  }
+  // A server that can't be cured by trying does not matter as long as another may come back.
+  const bool curable = failure.loss == Loss::fatal && !hopeless;
+  count_loss(now, std::move(failure.cause), curable ? Loss::ordinary : failure.loss);
+}
+
+void ClientSession::lost(ConnectionId connection, Instant now, Ending ending) {
+  if (connection == ConnectionId::none) return;
+  if (connection == successor()) return successor_failed(now);
+  if (connection != talk_.id || (phase_ != Phase::open && phase_ != Phase::closing)) return;
+  sends_.lost(talk_.bytes_left, fates_);
   report_fates();
   if (phase_ == Phase::closing) {
     end(ClientState::closed, {});
@@ -105,8 +140,20 @@ void ClientSession::lost(Instant now, Ending ending) {
   }
   const Loss loss = loss_of(ending.close_code);
   close_code_ = ending.close_code;
-  count_loss(now, std::move(ending.cause), loss);
+  if (loss != Loss::fatal && successor_.stage != Successor::Stage::none) {
+    take_over_now(now, std::move(ending.cause));
+  } else {
+    drop_successor();
+    lose_contact();
+    count_loss(now, std::move(ending.cause), loss);
+  }
   close_code_ = 0;
+}
+
+/// From here on no event of the connection or the try means anything.
+void ClientSession::lose_contact() {
+  reading_ = ConnectionId::none;
+  talk_ = Conversation{};
 }
 
 void ClientSession::count_loss(Instant now, Error cause, Loss loss) {
@@ -124,11 +171,13 @@ void ClientSession::count_loss(Instant now, Error cause, Loss loss) {
   }
   phase_ = Phase::idle;
   quiet_try_ = next.knock;
-  due_ = now + next.delay;
-  if (next.counted) announce(ClientState::backing_off, std::move(cause), next.delay);
+  due_ = targets_.move_on(now + next.delay);
+  if (next.counted) announce(ClientState::backing_off, std::move(cause), due_ - now);
 }
 
 void ClientSession::end(ClientState state, Error cause) {
+  drop_successor();
+  lose_contact();
   phase_ = Phase::ended;
   due_ = kNever;
   sends_.close(fates_);
@@ -139,13 +188,15 @@ void ClientSession::end(ClientState state, Error cause) {
 void ClientSession::close(Instant now) {
   switch (phase_) {
     case Phase::open:
+      drop_successor();
       phase_ = Phase::closing;
       due_ = now + config_.close_timeout;
+      reading_ = ConnectionId::none;
       announce(ClientState::closing);
-      actions_.emplace_back(action::Close{});
+      actions_.emplace_back(action::Close{talk_.id});
       break;
     case Phase::trying:
-      actions_.emplace_back(action::Drop{});
+      actions_.emplace_back(action::Drop{talk_.id});
       [[fallthrough]];
     case Phase::idle:
       end(ClientState::closed, {});
@@ -156,249 +207,109 @@ void ClientSession::close(Instant now) {
   }
 }
 
+// ---- Time
+
 void ClientSession::tick(Instant now) {
   if (phase_ == Phase::ended) return;
   sends_.expire(now, fates_);
   report_fates();
-  if (phase_ == Phase::open) {
-    const Heartbeat::Action next = heartbeat_.step(now);
-    if (next == Heartbeat::Action::send_ping) actions_.emplace_back(action::WritePing{});
-    if (next != Heartbeat::Action::declare_dead) return ask_again(now);
-    actions_.emplace_back(action::Drop{});
-    lost(now, {{Errc::peer_timeout, 0, "nothing came from the server"}, 0});
-    return;
-  }
+  if (phase_ == Phase::open) return tick_open(now);
   if (now < due_) return;
-  if (phase_ == Phase::idle) {
-    try_now(now);
-    return;
-  }
-  actions_.emplace_back(action::Drop{});
+  if (phase_ == Phase::idle) return try_now(now);
+  const ConnectionId connection = talk_.id;
+  actions_.emplace_back(action::Drop{connection});
   if (phase_ == Phase::closing) {
     end(ClientState::closed, {});
   } else {
-    try_failed(now, {Errc::handshake_timeout, 0, "the server did not answer in time"},
-               Loss::ordinary);
+    try_failed(connection, now,
+               {{Errc::handshake_timeout, 0, "the server did not answer in time"}, Loss::ordinary});
   }
+}
+
+void ClientSession::tick_open(Instant now) {
+  switch (talk_.heartbeat.step(now)) {
+    case Heartbeat::Action::wait:
+      break;
+    case Heartbeat::Action::send_ping:
+      actions_.emplace_back(action::WritePing{talk_.id});
+      break;
+    case Heartbeat::Action::say_stale:
+      if (state_ != ClientState::live) break;
+      ++counts_.stales;
+      announce(ClientState::stale, {Errc::peer_timeout, 0, "a heartbeat of the server is overdue"});
+      break;
+    case Heartbeat::Action::declare_dead:
+      actions_.emplace_back(action::Drop{talk_.id});
+      lost(talk_.id, now, {{Errc::peer_timeout, 0, "nothing came from the server"}, 0});
+      return;
+  }
+  ask_again(now);
+  probe_clock(talk_, now);
+  if (now >= talk_.patience_until()) {
+    for (const std::string& channel : talk_.not_resumed()) {
+      continuity_.not_resumed(talk_.line, channel, [this](std::string_view of, const Gap& missed) {
+        hand_gap(of, missed);
+      });
+    }
+    progress();
+  }
+  tick_successor(now);
+  maybe_take_over(now);
 }
 
 Instant ClientSession::next_tick() const noexcept {
   if (phase_ == Phase::ended) return kNever;
-  const Instant own = phase_ == Phase::open ? std::min(heartbeat_.next(), ask_at_) : due_;
-  return std::min(own, sends_.next_expiry());
-}
-
-// ---- Messages
-
-ClientSession::Verdict ClientSession::uncommon(Continuity::Verdict verdict,
-                                               const Envelope& envelope) {
-  switch (verdict) {
-    case Continuity::Verdict::duplicate:
-      ++counts_.duplicates;
-      return Verdict::drop;
-    case Continuity::Verdict::refused:
-      fail_for_channel(envelope.channel);
-      return Verdict::drop;
-    case Continuity::Verdict::deliver:
-    case Continuity::Verdict::deliver_after_gap:
-      break;
-  }
-  place_ = &continuity_.cursor();
-  const Gap& missing = continuity_.gap();
-  ++counts_.gaps;
-  if (missing.to >= missing.from) counts_.missed += missing.to - missing.from + 1;
-  return Verdict::deliver_after_gap;
-}
-
-void ClientSession::fail_for_channel(std::string_view channel) {
-  if (channel.size() > limits::kChannelNameBytesMax) {
-    hand(ErrorReply{0, Errc::invalid_channel_name,
-                    "the server sent a message of a channel with a name of " +
-                        std::to_string(channel.size()) + " bytes; at most " +
-                        std::to_string(limits::kChannelNameBytesMax) + " are allowed",
-                    false, 0});
-    return;
-  }
-  actions_.emplace_back(action::Drop{});
-  end(ClientState::failed,
-      {Errc::too_many_channels, 0,
-       "messages of more than " + std::to_string(config_.channels_max) +
-           " channels came over this client; subscribe to less than `kind:*`"});
-}
-
-void ClientSession::control(const Envelope& envelope, WsMessage&& message, Instant now) {
-  if (phase_ != Phase::open && phase_ != Phase::closing) return;
-  if (auto* const welcome = std::get_if<Welcome>(&message)) return on(*welcome);
-  if (auto* const subscribed = std::get_if<Subscribed>(&message)) {
-    return on(std::move(*subscribed), now);
-  }
-  if (auto* const gone = std::get_if<Unsubscribed>(&message)) return on(std::move(*gone));
-  if (auto* const published = std::get_if<Published>(&message)) return on(std::move(*published));
-  if (auto* const going = std::get_if<GoAway>(&message)) return on(*going);
-  if (auto* const reply = std::get_if<ErrorReply>(&message)) return on(std::move(*reply), now);
-  if (auto* const gap = std::get_if<Gap>(&message)) return on(envelope, *gap);
-  if (auto* const ping = std::get_if<Ping>(&message)) {
-    actions_.emplace_back(action::Write{Pong{ping->t1, 0, 0}});
-    return;
-  }
-  const bool sign_of_life = std::holds_alternative<stratwire::Heartbeat>(message) ||
-                            std::holds_alternative<Pong>(message);
-  if (!sign_of_life) ++counts_.unknown_messages;
-}
-
-void ClientSession::on(const Welcome& welcome) {
-  epoch_ = welcome.epoch;
-  nowhere_.epoch = welcome.epoch;
-  server_message_bytes_max_ = welcome.message_bytes_max;
-  server_channels_max_ = welcome.channels_max;
-  continuity_.welcomed(welcome.epoch);
-  heartbeat_.promised(std::chrono::milliseconds{welcome.heartbeat_ms});
-}
-
-void ClientSession::on(Subscribed&& answer, Instant now) {
-  subscriptions_.answered(answer.id);
-  const std::vector<ChannelResult> results = answer.results;
-  const bool said = results.empty();
-  std::erase_if(answer.results, [&](const ChannelResult& result) { return !is_news(result, now); });
-  if (said || !answer.results.empty()) hand(std::move(answer));
-  for (const ChannelResult& result : results) {
-    if (result.code != Errc::ok || !subscriptions_.wished(result.channel)) continue;
-    const std::uint64_t epoch = result.epoch != 0 ? result.epoch : epoch_;
-    if (const auto gap = continuity_.subscribed(result.channel, epoch, result.head)) {
-      hand_gap(continuity_.cursor().channel, *gap);
-    }
-  }
-  maybe_live();
-}
-
-/// Keeps the channels whose kind the server does not know yet: its producer may be about to open
-/// them, so they are asked for again. \return whether the user was not told before
-bool ClientSession::is_news(const ChannelResult& result, Instant now) {
-  if (result.code != Errc::unknown_channel_kind || !subscriptions_.wished(result.channel)) {
-    unknown_.erase(result.channel);
-    return true;
-  }
-  const bool news = unknown_.insert(result.channel).second;
-  if (news) ask_delay_ = kAskAgainMin;
-  if (ask_at_ == kNever) ask_at_ = now + ask_delay_;
-  return news;
-}
-
-void ClientSession::ask_again(Instant now) {
-  if (now < ask_at_) return;
-  ask_at_ = kNever;
-  ask_delay_ = std::min(2 * ask_delay_, kAskAgainMax);
-  std::erase_if(unknown_, [this](const std::string& name) { return !subscriptions_.wished(name); });
-  const std::vector<std::string> channels(unknown_.begin(), unknown_.end());
-  for (Subscribe& request : subscriptions_.subscribe(channels)) {
-    actions_.emplace_back(action::Write{std::move(request)});
-  }
-}
-
-void ClientSession::on(Unsubscribed&& answer) {
-  subscriptions_.answered(answer.id);
-  // Once more: messages that were on their way have moved the cursors since unsubscribe().
-  for (const ChannelResult& result : answer.results) forget(result.channel);
-  hand(std::move(answer));
-  maybe_live();
-}
-
-void ClientSession::on(Published&& answer) {
-  const auto user_id = sends_.answered(answer.id);
-  if (!user_id) return;
-  if (answer.code != Errc::ok) {
-    ++counts_.sends_dropped;
-  } else if (*user_id == 0) {
-    return;
-  }
-  answer.id = *user_id;
-  hand(std::move(answer));
-}
-
-void ClientSession::on(const GoAway& notice) {
-  if (notice.reconnect_after_ms != 0) {
-    backoff_.asked_to_wait(std::chrono::milliseconds{notice.reconnect_after_ms});
-  }
-  hand(notice);
-}
-
-void ClientSession::on(ErrorReply&& reply, Instant now) {
-  if (reply.retry_after_ms != 0) {
-    backoff_.asked_to_wait_until(now + std::chrono::milliseconds{reply.retry_after_ms});
-  }
-  if (reply.id != 0) {
-    if (sends_.knows(reply.id)) {
-      on(Published{reply.id, reply.code, std::move(reply.message)});
-      return;
-    }
-    subscriptions_.answered(reply.id);
-  }
-  hand(std::move(reply));
-  maybe_live();
-}
-
-void ClientSession::on(const Envelope& envelope, const Gap& gap) {
-  if (phase_ != Phase::open) return;
-  if (envelope.channel.empty()) {
-    ++counts_.unknown_messages;
-    return;
-  }
-  switch (continuity_.gap_message(envelope.channel, gap)) {
-    case Continuity::Verdict::refused:
-      fail_for_channel(envelope.channel);
-      break;
-    case Continuity::Verdict::duplicate:
-      break;
-    case Continuity::Verdict::deliver:
-    case Continuity::Verdict::deliver_after_gap:
-      hand_gap(continuity_.cursor().channel, continuity_.gap());
-      break;
-  }
-}
-
-void ClientSession::undecodable(const Error& error) {
-  ErrorReply report;
-  report.code = error.code;
-  report.message =
-      "a message of the server can't be decoded: " + std::string{to_string(error.code)} +
-      " at byte " + std::to_string(error.offset) + "; it is left out";
-  hand(std::move(report));
+  Instant next = std::min(due_, sends_.next_expiry());
+  if (phase_ != Phase::open) return next;
+  next = std::min({next, talk_.heartbeat.next(), talk_.ask_at, talk_.probe_at,
+                   talk_.patience_until(), successor_.due});
+  if (successor_.stage != Successor::Stage::open) return next;
+  const Conversation& talk = successor_.talk;
+  return std::min({next, talk.heartbeat.next(), talk.probe_at, talk.patience_until()});
 }
 
 // ---- The user
 
-void ClientSession::subscribe(std::span<const std::string> channels) {
+void ClientSession::subscribe(std::span<const std::string> channels, Start start,
+                              std::span<const ResumePoint> since) {
   if (phase_ == Phase::ended) return;
-  if (state_ == ClientState::live && !channels.empty()) announce(ClientState::subscribing);
-  for (Subscribe& request : subscriptions_.subscribe(channels)) {
-    if (phase_ == Phase::open) actions_.emplace_back(action::Write{std::move(request)});
+  subscriptions_.wish(channels, start);
+  for (const ResumePoint& point : since) {
+    if (subscriptions_.wanted(point.channel)) continuity_.seed(point);
+  }
+  const bool settled = state_ == ClientState::live || state_ == ClientState::stale;
+  if (settled && !channels.empty()) announce(ClientState::subscribing);
+  if (phase_ == Phase::open) ask(talk_, subscriptions_.ask(asker(talk_), channels));
+  if (successor_.stage == Successor::Stage::open) {
+    ask(successor_.talk, subscriptions_.ask(asker(successor_.talk), channels));
   }
 }
 
 void ClientSession::unsubscribe(std::span<const std::string> channels) {
   if (phase_ == Phase::ended) return;
-  for (Unsubscribe& request : subscriptions_.unsubscribe(channels)) {
-    if (phase_ == Phase::open) actions_.emplace_back(action::Write{std::move(request)});
-  }
+  subscriptions_.unwish(channels);
+  const auto leave = [&](Conversation& talk) {
+    for (Unsubscribe& request : subscriptions_.leave(channels)) {
+      talk.asked(request);
+      actions_.emplace_back(action::Write{talk.id, std::move(request)});
+    }
+  };
+  if (phase_ == Phase::open) leave(talk_);
+  if (successor_.stage == Successor::Stage::open) leave(successor_.talk);
   for (const std::string& channel : channels) forget(channel);
-}
-
-bool ClientSession::wanted(std::string_view channel) const {
-  if (subscriptions_.wished(channel)) return true;
-  const auto name = parse_channel_name(channel, Wildcards::allowed);
-  return name.ok() && subscriptions_.wished(std::string{name->kind} + ":*");
 }
 
 void ClientSession::forget(std::string_view channel) {
   const auto name = parse_channel_name(channel, Wildcards::allowed);
   if (!name.ok()) return;
   if (!name->wildcard) {
-    if (!wanted(channel)) continuity_.forget(channel);
+    if (!subscriptions_.wanted(channel)) continuity_.forget(channel);
     return;
   }
+  continuity_.forget(channel);
   continuity_.forget_if([&](std::string_view other) {
     const auto known = parse_channel_name(other, Wildcards::refused);
-    return known.ok() && name->covers(*known) && !wanted(other);
+    return known.ok() && name->covers(*known) && !subscriptions_.wanted(other);
   });
 }
 
@@ -413,14 +324,20 @@ void ClientSession::send(Outgoing message) {
 
 const Outgoing* ClientSession::next_send() {
   if (phase_ != Phase::open && phase_ != Phase::closing) return nullptr;
+  // The successor takes over as soon as what is on its way was answered: nothing is added to it.
+  if (successor_is_ready()) return nullptr;
   const Outgoing* next = sends_.next();
-  while (next != nullptr && server_message_bytes_max_ != 0 &&
-         next->payload.size() > server_message_bytes_max_) {
+  while (next != nullptr && talk_.server_message_bytes_max != 0 &&
+         next->payload.size() > talk_.server_message_bytes_max) {
     fates_.push_back(sends_.refuse_next(Errc::too_large));
     report_fates();
     next = sends_.next();
   }
   return next;
+}
+
+void ClientSession::left(ConnectionId connection, std::uint64_t bytes) noexcept {
+  if (Conversation* const talk = find(connection)) talk->bytes_left = bytes;
 }
 
 // ---- Actions

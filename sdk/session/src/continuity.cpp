@@ -1,7 +1,50 @@
+#include <algorithm>
+#include <limits>
+
 #include <stratwire/limits.hpp>
+#include <stratwire/session/channel_name.hpp>
 #include <stratwire/session/continuity.hpp>
 
 namespace stratwire::session {
+namespace {
+
+// Where a wildcard brought the channel, no answer names its head.
+constexpr std::uint64_t kHeadUnknown = std::numeric_limits<std::uint64_t>::max();
+
+bool is_wildcard(std::string_view channel) noexcept {
+  return channel.ends_with(":*");
+}
+
+/// Of the connection that was asked to resume here, and has not answered.
+bool awaits_answer(const Cursor& cursor, const Continuity::Line& line) noexcept {
+  return cursor.asked == line.generation && cursor.said != line.generation;
+}
+
+std::uint64_t epoch_on(const Cursor& cursor, const Continuity::Line& line) noexcept {
+  return cursor.said == line.generation ? cursor.head_epoch : line.epoch;
+}
+
+/// Whether the numbering of `line` is another one than the cursor's.
+bool is_void(const Cursor& cursor, const Continuity::Line& line, std::uint64_t seq) noexcept {
+  const std::uint64_t epoch = epoch_on(cursor, line);
+  // A server that names no epoch can't be told from its successor but by the numbers.
+  if (epoch == 0) return seq <= cursor.seq;
+  if (epoch != cursor.epoch) return true;
+  return cursor.said == line.generation && cursor.head < cursor.seq;
+}
+
+bool covers(std::string_view kind, std::string_view channel) {
+  // Quick, because a table may have a million names and most are of another kind.
+  if (!channel.starts_with(kind)) return false;
+  const auto name = parse_channel_name(channel, Wildcards::refused);
+  return name.ok() && name->kind == kind;
+}
+
+std::string_view kind_of(std::string_view wildcard) noexcept {
+  return wildcard.substr(0, wildcard.size() - 2);
+}
+
+}  // namespace
 
 bool Continuity::find_or_intern(std::string_view channel) {
   cursor_ = table_.find(channel);
@@ -14,31 +57,17 @@ bool Continuity::find_or_intern(std::string_view channel) {
 
 /// The numbering is another one: what is left of the old one will not come, and nobody knows how
 /// much that is.
-Continuity::Verdict Continuity::start_anew(std::uint64_t epoch, std::uint64_t seq) noexcept {
+Continuity::Verdict Continuity::start_anew(const Line& line, std::uint64_t epoch,
+                                           std::uint64_t seq) noexcept {
   gap_ = Gap{cursor_->epoch, cursor_->seq + 1, 0, Gap::Reason::epoch_change};
   cursor_->epoch = epoch;
   cursor_->seq = seq;
-  cursor_->generation = generation_;
+  cursor_->generation = line.generation;
   return Verdict::deliver_after_gap;
 }
 
-Continuity::Verdict Continuity::uncommon(std::string_view channel, std::uint64_t seq) {
-  if (!find_or_intern(channel)) return Verdict::refused;
-  if (seq == 0) return Verdict::deliver;
-  if (cursor_->generation == 0) {
-    cursor_->generation = generation_;
-    cursor_->epoch = epoch_;
-    cursor_->seq = seq;
-    return Verdict::deliver;
-  }
-  Gap::Reason reason = Gap::Reason::upstream;
-  if (cursor_->generation != generation_) {
-    // A server that names no epoch can't be told from its successor but by the numbers.
-    const bool another = epoch_ != 0 ? epoch_ != cursor_->epoch : seq <= cursor_->seq;
-    if (another) return start_anew(epoch_, seq);
-    cursor_->generation = generation_;
-    reason = Gap::Reason::disconnected;
-  }
+/// To `seq` in the cursor's own numbering.
+Continuity::Verdict Continuity::advance(std::uint64_t seq, Gap::Reason reason) noexcept {
   if (seq <= cursor_->seq) return Verdict::duplicate;
   const std::uint64_t expected = cursor_->seq + 1;
   cursor_->seq = seq;
@@ -47,52 +76,290 @@ Continuity::Verdict Continuity::uncommon(std::string_view channel, std::uint64_t
   return Verdict::deliver_after_gap;
 }
 
-Continuity::Verdict Continuity::gap_message(std::string_view channel, const Gap& gap) {
+// ---- Messages
+
+Continuity::Verdict Continuity::uncommon(const Line& line, std::string_view channel,
+                                         std::uint64_t seq) {
   if (!find_or_intern(channel)) return Verdict::refused;
-  const std::uint64_t epoch = gap.epoch != 0 ? gap.epoch : epoch_;
-  gap_ = gap;
-  gap_.epoch = epoch;
-  if (gap.reason == Gap::Reason::epoch_change || gap.to == 0) {
-    // `epoch` may be the old one or the new one: the next message or Subscribed decides.
-    if (cursor_->generation != 0) gap_.from = cursor_->seq + 1;
-    cursor_->generation = 0;
-    return Verdict::deliver;
-  }
-  if (cursor_->generation != 0 && cursor_->epoch != epoch) {
-    static_cast<void>(start_anew(epoch, gap.to));
-    return Verdict::deliver;
-  }
+  if (seq == 0) return Verdict::deliver;
+  if (cursor_->generation > line.generation) return behind_successor(line, seq);
   if (cursor_->generation != 0) {
-    // One Gap for one hole: wider than the server's when something before it is missing too,
-    // narrower when its start was handed over.
-    if (gap.to <= cursor_->seq) return Verdict::duplicate;
-    gap_.from = cursor_->seq + 1;
+    const bool settled = cursor_->generation == line.generation;
+    if (!settled) return unsettled(line, seq);
+    // The connection that it takes over from may have what it lacks.
+    if (line.role == Role::successor && seq > cursor_->seq + 1) return Verdict::duplicate;
+    return advance(seq, Gap::Reason::upstream);
   }
-  cursor_->epoch = epoch;
-  cursor_->seq = gap.to;
-  cursor_->generation = generation_;
+  cursor_->generation = line.generation;
+  cursor_->epoch = line.epoch;
+  cursor_->seq = seq;
   return Verdict::deliver;
 }
 
-std::optional<Gap> Continuity::subscribed(std::string_view channel, std::uint64_t epoch,
-                                          std::uint64_t head) {
-  if (channel.ends_with(":*") || !find_or_intern(channel)) return std::nullopt;
+/// The connection that takes over has moved the cursor: it brings whatever this one lacks.
+Continuity::Verdict Continuity::behind_successor(const Line& line, std::uint64_t seq) noexcept {
+  if (cursor_->epoch != line.epoch || seq != cursor_->seq + 1) return Verdict::duplicate;
+  cursor_->seq = seq;
+  return Verdict::deliver;
+}
+
+Continuity::Verdict Continuity::unsettled(const Line& line, std::uint64_t seq) noexcept {
+  if (awaits_answer(*cursor_, line)) {
+    // It flows already, through another subscription; the replay begins at the cursor and has
+    // this one, too.
+    if (cursor_->epoch != line.epoch || seq != cursor_->seq + 1) return Verdict::duplicate;
+    cursor_->seq = seq;
+    return Verdict::deliver;
+  }
+  if (is_void(*cursor_, line, seq)) return start_anew(line, epoch_on(*cursor_, line), seq);
+  if (line.role == Role::successor && seq > cursor_->seq + 1) return Verdict::duplicate;
+  cursor_->generation = line.generation;
+  return advance(seq, Gap::Reason::disconnected);
+}
+
+Continuity::Verdict Continuity::gap_message(const Line& line, std::string_view channel,
+                                            const Gap& gap) {
+  if (!find_or_intern(channel)) return Verdict::refused;
   const bool known = cursor_->generation != 0;
-  if (known && cursor_->generation == generation_) {
-    // It flows already, through a wildcard: messages up to `head` may still be on their way.
+  if (known && (cursor_->generation > line.generation || awaits_answer(*cursor_, line))) {
+    return Verdict::duplicate;
+  }
+  gap_ = gap;
+  gap_.epoch = gap.epoch != 0 ? gap.epoch : epoch_on(*cursor_, line);
+  if (gap.reason == Gap::Reason::epoch_change) return epoch_gap(line, gap);
+  if (gap.to == 0) {
+    // Whatever comes next is behind it.
+    if (known) gap_.from = cursor_->seq + 1;
+    cursor_->generation = 0;
+    return Verdict::deliver;
+  }
+  if (known && cursor_->epoch != gap_.epoch) {
+    static_cast<void>(start_anew(line, gap_.epoch, gap.to));
+    return Verdict::deliver;
+  }
+  if (known) {
+    // One Gap for one hole: wider than the server's when something before it is missing too,
+    // narrower when its start was handed over.
+    if (gap.to <= cursor_->seq || line.role == Role::successor) return Verdict::duplicate;
+    gap_.from = cursor_->seq + 1;
+  }
+  cursor_->epoch = gap_.epoch;
+  cursor_->seq = gap.to;
+  cursor_->generation = line.generation;
+  return Verdict::deliver;
+}
+
+/// The next message is number 1 of another numbering, of which the Gap may or may not say the name.
+Continuity::Verdict Continuity::epoch_gap(const Line& line, const Gap& gap) noexcept {
+  if (cursor_->generation == 0) return Verdict::deliver;
+  const bool settled = cursor_->generation == line.generation;
+  if (settled && cursor_->seq == 0) return Verdict::duplicate;
+  const std::uint64_t left = cursor_->epoch;
+  const std::uint64_t said = epoch_on(*cursor_, line);
+  gap_.epoch = left;
+  gap_.from = cursor_->seq + 1;
+  gap_.to = 0;
+  cursor_->epoch = gap.epoch != 0 && gap.epoch != left ? gap.epoch : said;
+  cursor_->seq = 0;
+  cursor_->generation = line.generation;
+  return Verdict::deliver;
+}
+
+// ---- Resuming
+
+void Continuity::seed(const ResumePoint& point) {
+  if (is_wildcard(point.channel)) {
+    Position& position = positions_[point.channel];
+    if (position.known) return;
+    position.epoch = point.epoch;
+    position.seq = point.seq;
+    position.known = true;
+    position.seeded = true;
+    return;
+  }
+  if (!find_or_intern(point.channel) || cursor_->generation != 0) return;
+  cursor_->epoch = point.epoch;
+  cursor_->seq = point.seq;
+  cursor_->generation = kSeeded;
+}
+
+std::optional<ResumePoint> Continuity::ask(const Line& line, std::string_view channel,
+                                           Which which) {
+  if (is_wildcard(channel)) {
+    const auto found = positions_.find(channel);
+    if (found == positions_.end()) return std::nullopt;
+    const Position& position = found->second;
+    const bool asked_for = which == Which::every || position.seeded;
+    if (!position.known || !asked_for || position.epoch == 0) return std::nullopt;
+    if (position.said == line.generation) return std::nullopt;
+    return ResumePoint{found->first, position.epoch, position.seq};
+  }
+  Cursor* const cursor = table_.find(channel);
+  if (cursor == nullptr || cursor->generation == 0 || cursor->epoch == 0) return std::nullopt;
+  // It flows already, or its point stands in another request.
+  if (cursor->generation >= line.generation || cursor->asked == line.generation) {
     return std::nullopt;
   }
-  if (known && (cursor_->epoch != epoch || head < cursor_->seq)) {
-    static_cast<void>(start_anew(epoch, head));
+  if (which == Which::seeded && cursor->generation != kSeeded) return std::nullopt;
+  cursor->asked = line.generation;
+  return ResumePoint{std::string{cursor->channel}, cursor->epoch, cursor->seq};
+}
+
+std::vector<ResumePoint> Continuity::ask_covered(const Line& line, std::string_view wildcard,
+                                                 std::size_t points_max, Which which) {
+  std::vector<ResumePoint> points;
+  const std::string_view kind = kind_of(wildcard);
+  table_.for_each([&](Cursor& cursor) {
+    if (points.size() == points_max || cursor.generation == 0) return;
+    if (!covers(kind, cursor.channel)) return;
+    if (auto point = ask(line, cursor.channel, which)) points.push_back(*std::move(point));
+  });
+  return points;
+}
+
+std::optional<Gap> Continuity::subscribed(const Line& line, const Granted& granted, Replay replay) {
+  if (is_wildcard(granted.channel)) {
+    Position& position = positions_[std::string{granted.channel}];
+    position.next_epoch = granted.epoch;
+    position.next_seq = granted.head;
+    position.said = line.generation;
+    const std::string_view kind = kind_of(granted.channel);
+    table_.for_each([&](Cursor& cursor) {
+      if (!awaits_answer(cursor, line) || !covers(kind, cursor.channel)) return;
+      cursor.said = line.generation;
+      cursor.head_epoch = granted.epoch;
+      cursor.head = kHeadUnknown;
+    });
+    if (replay == Replay::none) commit(position);
+    return std::nullopt;
+  }
+  if (!find_or_intern(granted.channel)) return std::nullopt;
+  // It flows already, through a wildcard: messages up to the head may still be on their way.
+  if (cursor_->generation >= line.generation) return std::nullopt;
+  cursor_->said = line.generation;
+  cursor_->head_epoch = granted.epoch;
+  cursor_->head = granted.head;
+  if (cursor_->generation == 0) {
+    cursor_->epoch = granted.epoch;
+    cursor_->seq = granted.head;
+    cursor_->generation = line.generation;
+    return std::nullopt;
+  }
+  if (cursor_->asked == line.generation) {
+    if (granted.epoch != cursor_->epoch) return std::nullopt;
+    // A head behind the cursor says that the numbering is void, but not where the cursor was moved
+    // since the question, by the connection that this one takes over from.
+    if (granted.recovered || line.role == Role::successor) {
+      cursor_->head = std::max(granted.head, cursor_->seq);
+    }
+    if (granted.recovered) cursor_->generation = line.generation;
+    return std::nullopt;
+  }
+  if (line.role == Role::successor) return std::nullopt;
+  if (granted.from_latest && granted.epoch == cursor_->epoch && granted.head + 1 == cursor_->seq) {
+    // The latest message is the one that was handed over last.
+    cursor_->head = cursor_->seq;
+  }
+  std::optional<Gap> missed;
+  not_resumed(line, granted.channel, [&](std::string_view, const Gap& gap) { missed = gap; });
+  return missed;
+}
+
+void Continuity::caught_up(const Line& line, std::string_view channel, const HandGap& hand) {
+  if (!is_wildcard(channel)) return not_resumed(line, channel, hand);
+  const auto found = positions_.find(channel);
+  if (found == positions_.end() || found->second.said != line.generation) return;
+  settle_covered(line, channel, hand);
+  // Not before: a connection that breaks during the replay leaves the place where it began.
+  commit(found->second);
+}
+
+void Continuity::commit(Position& position) noexcept {
+  position.epoch = position.next_epoch;
+  position.seq = position.next_seq;
+  position.known = true;
+  position.seeded = false;
+}
+
+void Continuity::not_granted(const Line& line, std::string_view channel) {
+  const auto clear = [&](Cursor& cursor) {
+    if (cursor.asked == line.generation) cursor.asked = 0;
+  };
+  if (!is_wildcard(channel)) {
+    if (Cursor* const cursor = table_.find(channel)) clear(*cursor);
+    return;
+  }
+  table_.for_each([&](Cursor& cursor) {
+    if (covers(kind_of(channel), cursor.channel)) clear(cursor);
+  });
+}
+
+/// Everything that this `kind:*` missed was replayed: a channel that did not come has missed
+/// nothing, unless its numbering is void.
+void Continuity::settle_covered(const Line& line, std::string_view wildcard, const HandGap& hand) {
+  const std::string_view kind = kind_of(wildcard);
+  const std::uint64_t epoch = positions_.find(wildcard)->second.next_epoch;
+  table_.for_each([&](Cursor& cursor) {
+    if (cursor.generation == 0 || cursor.generation >= line.generation) return;
+    if (!covers(kind, cursor.channel)) return;
+    cursor_ = &cursor;
+    if (epoch != cursor.epoch) {
+      static_cast<void>(start_anew(line, epoch, 0));
+      hand(cursor.channel, gap_);
+    }
+    cursor.generation = line.generation;
+  });
+}
+
+void Continuity::not_resumed(const Line& line, std::string_view channel, const HandGap& hand) {
+  cursor_ = table_.find(channel);
+  if (cursor_ == nullptr || cursor_->generation == 0) return;
+  if (cursor_->generation > line.generation || cursor_->said != line.generation) return;
+  const bool settled = cursor_->generation == line.generation;
+  const std::uint64_t head = cursor_->head;
+  if (!settled && (cursor_->head_epoch != cursor_->epoch || head < cursor_->seq)) {
+    static_cast<void>(start_anew(line, cursor_->head_epoch, head == kHeadUnknown ? 0 : head));
+    hand(cursor_->channel, gap_);
+    return;
+  }
+  cursor_->generation = line.generation;
+  if (cursor_->head_epoch != cursor_->epoch || head == kHeadUnknown || head <= cursor_->seq) return;
+  gap_ = Gap{cursor_->epoch, cursor_->seq + 1, head,
+             settled ? Gap::Reason::upstream : Gap::Reason::disconnected};
+  cursor_->seq = head;
+  hand(cursor_->channel, gap_);
+}
+
+std::optional<Gap> Continuity::head(const Line& line, std::string_view channel, std::uint64_t seq) {
+  if (seq == 0 || !find_or_intern(channel)) return std::nullopt;
+  if (cursor_->generation > line.generation || awaits_answer(*cursor_, line)) return std::nullopt;
+  const bool settled = cursor_->generation == line.generation;
+  if (cursor_->generation == 0) {
+    cursor_->epoch = line.epoch;
+    cursor_->seq = seq;
+    cursor_->generation = line.generation;
+    return std::nullopt;
+  }
+  // A head is not handed over, so that the one of a message that was is no duplicate of it.
+  if (!settled && is_void(*cursor_, line, seq + 1)) {
+    static_cast<void>(start_anew(line, epoch_on(*cursor_, line), seq));
     return gap_;
   }
-  const std::uint64_t seq = cursor_->seq;
-  cursor_->epoch = epoch;
-  cursor_->seq = head;
-  cursor_->generation = generation_;
-  if (!known || head == seq) return std::nullopt;
-  gap_ = Gap{epoch, seq + 1, head, Gap::Reason::disconnected};
+  cursor_->generation = line.generation;
+  if (seq <= cursor_->seq) return std::nullopt;
+  gap_ = Gap{cursor_->epoch, cursor_->seq + 1, seq,
+             settled ? Gap::Reason::upstream : Gap::Reason::disconnected};
+  cursor_->seq = seq;
   return gap_;
+}
+
+void Continuity::abandoned(const Line& failed, const Line& still_there) noexcept {
+  table_.for_each([&](Cursor& cursor) {
+    if (cursor.generation != failed.generation) return;
+    // Numbers that only the failed one knows are settled again by the next message.
+    const bool same = cursor.epoch == still_there.epoch;
+    cursor.generation = same ? still_there.generation : kSeeded;
+  });
 }
 
 }  // namespace stratwire::session

@@ -1,130 +1,20 @@
-#include <deque>
 #include <string>
-#include <vector>
 
 #include <gtest/gtest.h>
 
 #include <stratwire/session/client_session.hpp>
 
+#include "client_session_harness.hpp"
+
 namespace stratwire::session {
 namespace {
-
-using namespace std::chrono_literals;
-using Names = std::vector<std::string>;
-using Verdict = ClientSession::Verdict;
-
-constexpr Instant t0{1h};
-constexpr std::uint64_t kEpoch = 77;
-
-/// One line for each action, so that a test reads like a protocol.
-std::string line(const Action& action) {
-  struct Text {
-    std::string operator()(const action::Connect&) const { return "connect"; }
-    std::string operator()(const action::WritePing&) const { return "ping"; }
-    std::string operator()(const action::Close& a) const {
-      return "close " + std::to_string(a.code);
-    }
-    std::string operator()(const action::Drop&) const { return "drop"; }
-    std::string operator()(const action::HandGap& a) const {
-      return "gap " + std::string{a.channel} + ' ' + std::to_string(a.gap.from) + '-' +
-             std::to_string(a.gap.to) + ' ' + std::string{to_string(a.gap.reason)};
-    }
-    std::string operator()(const action::Write& a) const {
-      if (const auto* hello = std::get_if<Hello>(&a.message)) return "hello " + hello->name;
-      if (const auto* pong = std::get_if<Pong>(&a.message))
-        return "pong " + std::to_string(pong->t1);
-      std::string text = "unsubscribe";
-      const Names* names = nullptr;
-      if (const auto* ask = std::get_if<Subscribe>(&a.message)) {
-        text = "subscribe";
-        names = &ask->channels;
-      } else if (const auto* leave = std::get_if<Unsubscribe>(&a.message)) {
-        names = &leave->channels;
-      }
-      if (names == nullptr) return "other";
-      for (const std::string& name : *names) text += ' ' + name;
-      return text;
-    }
-    std::string operator()(const action::HandNotice& a) const {
-      if (const auto* state = std::get_if<StateEvent>(&a.notice)) {
-        std::string text =
-            std::string{to_string(state->state)} + " #" + std::to_string(state->generation);
-        if (state->cause.code != Errc::ok) text += ' ' + std::string{to_string(state->cause.code)};
-        return text;
-      }
-      if (std::holds_alternative<Subscribed>(a.notice)) return "subscribed";
-      if (std::holds_alternative<Unsubscribed>(a.notice)) return "unsubscribed";
-      if (std::holds_alternative<GoAway>(a.notice)) return "goaway";
-      if (const auto* fate = std::get_if<Published>(&a.notice)) {
-        return "published " + std::to_string(fate->id) + ' ' + std::string{to_string(fate->code)};
-      }
-      return "error " + std::string{to_string(std::get<ErrorReply>(a.notice).code)};
-    }
-  };
-  return std::visit(Text{}, action);
-}
-
-class ClientSessionTest : public ::testing::Test {
- protected:
-  static ClientSessionConfig config() {
-    ClientSessionConfig config;
-    config.seed = 7;
-    return config;
-  }
-
-  /// Everything that the session wants done since the last call.
-  Names actions() {
-    Names lines;
-    while (auto action = session.next_action()) {
-      if (const auto* write = std::get_if<action::Write>(&*action)) {
-        if (const auto* ask = std::get_if<Subscribe>(&write->message)) asked = *ask;
-        if (const auto* leave = std::get_if<Unsubscribe>(&write->message)) left = *leave;
-      }
-      if (const auto* notice = std::get_if<action::HandNotice>(&*action)) {
-        if (const auto* state = std::get_if<StateEvent>(&notice->notice)) last = *state;
-      }
-      lines.push_back(line(*action));
-    }
-    return lines;
-  }
-  void connect(std::uint64_t epoch = kEpoch, std::uint32_t heartbeat_ms = 1000) {
-    if (session.state() == ClientState::connecting) {
-      session.start(now);
-    } else {
-      now = session.next_tick();
-      session.tick(now);
-    }
-    session.opened(now);
-    from_server(Welcome{1, epoch, heartbeat_ms, 64 * 1024, 1024, 0});
-    actions_ignored = actions();
-  }
-  void from_server(WsMessage message, Envelope envelope = {}) {
-    session.heard(now);
-    session.control(envelope, std::move(message), now);
-  }
-  void answer(std::vector<ChannelResult> results) {
-    from_server(Subscribed{asked.id, std::move(results)});
-  }
-  Verdict data(std::string_view channel, std::uint64_t seq) { return session.data({channel, seq}); }
-  void send(std::uint64_t id, std::size_t bytes = 10) {
-    session.send({id * 2, id, std::string(bytes, 'x'), now});
-  }
-  void lose() { session.lost(now, {{Errc::connection_lost}, 0}); }
-
-  Instant now = t0;
-  ClientSession session{config()};
-  Subscribe asked{};
-  Unsubscribe left{};
-  StateEvent last{};
-  Names actions_ignored{};
-};
 
 TEST_F(ClientSessionTest, ConnectsAsksAndIsLiveWhenAnswered) {
   session.subscribe(Names{"prices:A", "prices:B"});
   EXPECT_EQ(actions(), Names{});
   session.start(now);
   EXPECT_EQ(actions(), (Names{"connecting #1", "connect"}));
-  session.opened(now);
+  session.opened(session.connection(), now);
   EXPECT_EQ(actions(), (Names{"subscribing #1", "subscribe prices:A prices:B"}));
   from_server(Welcome{1, kEpoch, 1000, 65536, 1024, 0});
   EXPECT_EQ(actions(), Names{});
@@ -135,7 +25,7 @@ TEST_F(ClientSessionTest, ConnectsAsksAndIsLiveWhenAnswered) {
 
 TEST_F(ClientSessionTest, WithoutWishesItIsLiveAtOnce) {
   session.start(now);
-  session.opened(now);
+  session.opened(session.connection(), now);
   EXPECT_EQ(actions(), (Names{"connecting #1", "connect", "subscribing #1", "live #1"}));
 }
 
@@ -144,7 +34,7 @@ TEST_F(ClientSessionTest, SaysItsNameFirst) {
   named.name = "hedger";
   ClientSession with_name{named};
   with_name.start(now);
-  with_name.opened(now);
+  with_name.opened(with_name.connection(), now);
   Names lines;
   while (auto action = with_name.next_action()) lines.push_back(line(*action));
   EXPECT_EQ(lines,
@@ -217,7 +107,7 @@ TEST_F(ClientSessionTest, AfterALossItComesBackAndAsksAgain) {
   now = session.next_tick();
   session.tick(now);
   EXPECT_EQ(actions(), (Names{"connecting #2", "connect"}));
-  session.opened(now);
+  session.opened(session.connection(), now);
   EXPECT_EQ(actions(), (Names{"subscribing #2", "subscribe prices:A"}));
   EXPECT_EQ(session.counts().connects, 2u);
 }
@@ -230,7 +120,7 @@ TEST_F(ClientSessionTest, ATickThatComesEarlyDoesNothing) {
   EXPECT_EQ(actions(), Names{});
 }
 
-TEST_F(ClientSessionTest, WhatWasMissedIsOneGapBeforeTheNextMessage) {
+TEST_F(ClientSessionTest, OfAServerThatIgnoresResumePointsTheNextMessageTellsTheGap) {
   session.subscribe(Names{"prices:A"});
   connect();
   answer({{"prices:A", Errc::ok, "", kEpoch, 0}});
@@ -239,10 +129,30 @@ TEST_F(ClientSessionTest, WhatWasMissedIsOneGapBeforeTheNextMessage) {
   lose();
   connect();
   answer({{"prices:A", Errc::ok, "", kEpoch, 4}});
-  EXPECT_EQ(actions(), (Names{"subscribed", "gap prices:A 2-4 disconnected", "live #2"}));
-  EXPECT_EQ(data("prices:A", 5), Verdict::deliver);
+  EXPECT_EQ(actions(), (Names{"subscribed", "recovering #2"}));
+  ASSERT_EQ(data("prices:A", 5), Verdict::deliver_after_gap);
+  EXPECT_EQ(session.gap(), (Gap{kEpoch, 2, 4, Gap::Reason::disconnected}));
   EXPECT_EQ(session.counts().gaps, 1u);
   EXPECT_EQ(session.counts().missed, 3u);
+}
+
+TEST_F(ClientSessionTest, AServerThatIgnoresResumePointsIsFoundOutByItsSilence) {
+  session.subscribe(Names{"prices:A"});
+  connect();
+  answer({{"prices:A", Errc::ok, "", kEpoch, 1}});
+  lose();
+  connect();
+  answer({{"prices:A", Errc::ok, "", kEpoch, 4}});
+  static_cast<void>(actions());
+  now += 1s;
+  session.heard(session.connection(), now);
+  session.tick(now);
+  EXPECT_EQ(actions(), Names{});
+  now += 1s;
+  session.heard(session.connection(), now);
+  session.tick(now);
+  EXPECT_EQ(actions(), (Names{"gap prices:A 2-4 disconnected", "live #2"}));
+  EXPECT_EQ(data("prices:A", 5), Verdict::deliver);
 }
 
 TEST_F(ClientSessionTest, AnotherEpochIsOneGapOfUnknownEnd) {
@@ -251,9 +161,14 @@ TEST_F(ClientSessionTest, AnotherEpochIsOneGapOfUnknownEnd) {
   answer({{"prices:A", Errc::ok, "", kEpoch, 9}});
   lose();
   connect(kEpoch + 1);
-  answer({{"prices:A", Errc::ok, "", kEpoch + 1, 0}});
-  EXPECT_EQ(actions(), (Names{"subscribed", "gap prices:A 10-0 epoch_change", "live #2"}));
+  answer({{"prices:A", Errc::ok, "", kEpoch + 1, 2}});
+  from_server(Gap{kEpoch, 10, 0, Gap::Reason::epoch_change}, {"prices:A", 0});
+  EXPECT_EQ(actions(), (Names{"subscribed", "recovering #2", "gap prices:A 10-0 epoch_change"}));
   EXPECT_EQ(data("prices:A", 1), Verdict::deliver);
+  EXPECT_EQ(session.place().epoch, kEpoch + 1);
+  EXPECT_EQ(data("prices:A", 2), Verdict::deliver);
+  from_server(CaughtUp{asked.id});
+  EXPECT_EQ(actions(), Names{"live #2"});
   EXPECT_EQ(session.counts().missed, 0u);
 }
 
@@ -354,11 +269,11 @@ TEST_F(ClientSessionTest, AnAnswerWithoutAnEpochIsOfTheServers) {
 
 TEST_F(ClientSessionTest, WhatOneServerSaidIsForgottenOnTheNextConnection) {
   connect(kEpoch, 1000);
-  session.left(1'000);
+  session.left(session.connection(), 1'000);
   lose();
   now = session.next_tick() + 1h;
   session.tick(now);
-  session.opened(now);  // No Welcome this time.
+  session.opened(session.connection(), now);  // No Welcome this time.
   static_cast<void>(actions());
   session.tick(now + 3s);
   EXPECT_EQ(actions(), Names{}) << "no heartbeat was promised";
@@ -374,13 +289,13 @@ TEST_F(ClientSessionTest, WhatOneServerSaidIsForgottenOnTheNextConnection) {
 TEST_F(ClientSessionTest, AHealthyConnectionResetsTheAttempts) {
   session.start(now);
   for (int i = 0; i < 3; ++i) {
-    session.try_failed(now, {Errc::connect_failed}, Loss::ordinary);
+    session.try_failed(session.connection(), now, {{Errc::connect_failed}, Loss::ordinary});
     now = session.next_tick();
     session.tick(now);
   }
-  session.opened(now);
+  session.opened(session.connection(), now);
   now += 10s;
-  session.heard(now);
+  session.heard(session.connection(), now);
   lose();
   static_cast<void>(actions());
   EXPECT_EQ(last.state, ClientState::backing_off);
@@ -391,7 +306,7 @@ TEST_F(ClientSessionTest, SilenceBeyondTheHeartbeatIsALoss) {
   connect();
   const Instant dead = now + 2500ms;
   session.tick(dead - 1ns);
-  EXPECT_EQ(actions(), Names{});
+  EXPECT_EQ(actions(), Names{"stale #1 peer_timeout"});
   EXPECT_EQ(session.next_tick(), dead);
   now = dead;
   session.tick(now);
@@ -417,7 +332,8 @@ TEST_F(ClientSessionTest, ATryThatTakesTooLongIsGivenUp) {
 
 TEST_F(ClientSessionTest, ARefusalThatNoRetryCuresIsTheEnd) {
   session.start(now);
-  session.try_failed(now, {Errc::not_websocket, 0, "HTTP 404"}, Loss::fatal);
+  session.try_failed(session.connection(), now,
+                     {{Errc::not_websocket, 0, "HTTP 404"}, Loss::fatal});
   EXPECT_EQ(actions(), (Names{"connecting #1", "connect", "failed #1 not_websocket"}));
   EXPECT_TRUE(session.ended());
   EXPECT_EQ(session.next_tick(), kNever);
@@ -428,11 +344,13 @@ TEST_F(ClientSessionTest, GivesUpAfterTheLastAttemptAndSaysWhy) {
   limited.backoff.attempts_max = 2;
   ClientSession short_lived{limited};
   short_lived.start(now);
-  short_lived.try_failed(now, {Errc::connect_failed, 0, "127.0.0.1:1"}, Loss::refused);
+  short_lived.try_failed(short_lived.connection(), now,
+                         {{Errc::connect_failed, 0, "127.0.0.1:1"}, Loss::refused});
   EXPECT_EQ(short_lived.state(), ClientState::backing_off);
   now = short_lived.next_tick();
   short_lived.tick(now);
-  short_lived.try_failed(now, {Errc::connect_failed, 0, "127.0.0.1:1"}, Loss::refused);
+  short_lived.try_failed(short_lived.connection(), now,
+                         {{Errc::connect_failed, 0, "127.0.0.1:1"}, Loss::refused});
   EXPECT_EQ(short_lived.state(), ClientState::failed);
   EXPECT_EQ(short_lived.cause().code, Errc::attempts_exhausted);
   EXPECT_NE(short_lived.cause().context.find("127.0.0.1:1"), std::string::npos);
@@ -446,17 +364,17 @@ TEST_F(ClientSessionTest, KnocksAreSilentUntilOneIsAnswered) {
   near.backoff.delay_max = 1min;
   ClientSession local{near};
   local.start(now);
-  local.try_failed(now, {Errc::connect_failed}, Loss::refused);
+  local.try_failed(local.connection(), now, {{Errc::connect_failed}, Loss::refused});
   Names lines;
   for (int i = 0; i < 10; ++i) {
     ASSERT_LE(local.next_tick(), now + 50ms);
     now = local.next_tick();
     local.tick(now);
-    local.try_failed(now, {Errc::connect_failed}, Loss::refused);
+    local.try_failed(local.connection(), now, {{Errc::connect_failed}, Loss::refused});
   }
   now = local.next_tick();
   local.tick(now);
-  local.opened(now);
+  local.opened(local.connection(), now);
   std::size_t connects = 0;
   while (auto action = local.next_action()) {
     const std::string text = line(*action);
@@ -497,7 +415,7 @@ TEST_F(ClientSessionTest, HttpStatusesDecideWhatComesNext) {
 
 TEST_F(ClientSessionTest, AStopCodeEndsIt) {
   connect();
-  session.lost(now, {{Errc::protocol_violation, 0, "4003: forbidden"}, 4003});
+  session.lost(session.connection(), now, {{Errc::protocol_violation, 0, "4003: forbidden"}, 4003});
   EXPECT_EQ(actions(), Names{"failed #1 protocol_violation"});
 }
 
@@ -505,7 +423,7 @@ TEST_F(ClientSessionTest, GoAwayIsToldAndItsDelayWins) {
   connect();
   from_server(GoAway{100, 3000});
   EXPECT_EQ(actions(), Names{"goaway"});
-  session.lost(now, {{Errc::connection_lost}, 4200});
+  session.lost(session.connection(), now, {{Errc::connection_lost}, 4200});
   EXPECT_EQ(session.next_tick(), now + 3s);
 }
 
@@ -554,7 +472,7 @@ TEST_F(ClientSessionTest, InFlightSendsOfALostConnectionAreReportedAndTheRestIsS
   send(3);
   session.send_written(0);
   session.send_written(20);
-  session.left(15);
+  session.left(session.connection(), 15);
   lose();
   EXPECT_EQ(actions(), (Names{"published 1 connection_lost", "backing_off #1 connection_lost"}));
   connect();
@@ -569,7 +487,7 @@ TEST_F(ClientSessionTest, SendsThatGrowTooOldAreReported) {
   EXPECT_EQ(session.next_tick(), now + 30s);
   session.start(now);
   now += 29s;
-  session.try_failed(now, {Errc::connect_failed}, Loss::ordinary);
+  session.try_failed(session.connection(), now, {{Errc::connect_failed}, Loss::ordinary});
   static_cast<void>(actions());
   now += 1s;
   session.tick(now);
@@ -590,7 +508,7 @@ TEST_F(ClientSessionTest, CloseIsAHandshakeThatEnds) {
   session.close(now);
   EXPECT_EQ(actions(), (Names{"closing #1", "close 1000"}));
   EXPECT_EQ(data("prices:A", 1), Verdict::drop) << "nobody wants it any more";
-  session.lost(now, {{Errc::connection_lost}, 1000});
+  session.lost(session.connection(), now, {{Errc::connection_lost}, 1000});
   EXPECT_EQ(actions(), Names{"closed #1"});
   EXPECT_TRUE(session.ended());
 }
@@ -609,7 +527,7 @@ TEST_F(ClientSessionTest, CloseWhileConnectingOrBackingOffIsImmediate) {
   session.close(now);
   EXPECT_EQ(actions(), (Names{"connecting #1", "connect", "drop", "closed #1"}));
   session.close(now);
-  session.opened(now);
+  session.opened(session.connection(), now);
   session.tick(now + 1h);
   EXPECT_EQ(actions(), Names{}) << "closed is the end";
 }
@@ -618,7 +536,7 @@ TEST_F(ClientSessionTest, CloseReportsEverySendThatIsLeft) {
   connect();
   send(1);
   session.send_written(0);
-  session.left(10);
+  session.left(session.connection(), 10);
   send(2);
   session.close(now);
   send(3);
@@ -658,10 +576,10 @@ TEST_F(ClientSessionTest, TooManyChannelsAreTheEndAndSaySo) {
   small.channels_max = 2;
   ClientSession limited{small};
   limited.start(now);
-  limited.opened(now);
-  EXPECT_EQ(limited.data({"prices:A", 1}), Verdict::deliver);
-  EXPECT_EQ(limited.data({"prices:B", 1}), Verdict::deliver);
-  EXPECT_EQ(limited.data({"prices:C", 1}), Verdict::drop);
+  limited.opened(limited.connection(), now);
+  EXPECT_EQ(limited.data(limited.connection(), {"prices:A", 1}), Verdict::deliver);
+  EXPECT_EQ(limited.data(limited.connection(), {"prices:B", 1}), Verdict::deliver);
+  EXPECT_EQ(limited.data(limited.connection(), {"prices:C", 1}), Verdict::drop);
   EXPECT_EQ(limited.state(), ClientState::failed);
   EXPECT_EQ(limited.cause().code, Errc::too_many_channels);
 }

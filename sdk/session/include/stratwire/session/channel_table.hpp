@@ -19,8 +19,13 @@ struct alignas(64) Cursor {
   /// Stable for as long as the table lives; hand it out instead of a copy.
   std::string_view channel{};
   std::uint64_t epoch = 0;
-  std::uint64_t seq = 0;         ///< The last message handed over.
+  std::uint64_t seq = 0;  ///< The last message handed over.
+  /// What the Subscribed of connection `said` promised to reach.
+  std::uint64_t head_epoch = 0;
+  std::uint64_t head = 0;
   std::uint32_t generation = 0;  ///< Of the connection that it was last confirmed on; 0 = unknown.
+  std::uint32_t asked = 0;       ///< Of the connection that was asked to resume here.
+  std::uint32_t said = 0;        ///< Of the connection that answered.
 };
 static_assert(sizeof(Cursor) == 64);
 

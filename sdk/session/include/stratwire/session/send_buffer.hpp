@@ -84,6 +84,8 @@ class SendBuffer {
   [[nodiscard]] Instant next_expiry() const noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return unsent_.size() + in_flight_.size(); }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+  /// Written, and not answered yet.
+  [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_.size(); }
 
  private:
   struct InFlight {

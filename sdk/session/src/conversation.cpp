@@ -1,0 +1,76 @@
+#include <algorithm>
+#include <utility>
+
+#include <stratwire/limits.hpp>
+#include <stratwire/session/conversation.hpp>
+
+namespace stratwire::session {
+
+void Conversation::asked(const Subscribe& part) {
+  Request& request = unanswered_[part.id];
+  request.channels.insert(request.channels.end(), part.channels.begin(), part.channels.end());
+  request.from_latest = part.snapshot;
+  request.replays = request.replays || part.snapshot || !part.since.empty();
+}
+
+void Conversation::asked(const Unsubscribe& request) {
+  unanswered_[request.id].channels = request.channels;
+}
+
+Conversation::Request Conversation::answered(std::uint64_t request_id, Answer answer, Instant now) {
+  const auto found = unanswered_.find(request_id);
+  if (found == unanswered_.end()) return {};
+  Request request = std::move(found->second);
+  unanswered_.erase(found);
+  if (answer == Answer::granted && request.replays) {
+    replaying_.emplace(request_id, request);
+    if (!resumes_) patience_until_ = now + kPatience;
+  }
+  return request;
+}
+
+void Conversation::resumes() noexcept {
+  resumes_ = true;
+  patience_until_ = kNever;
+}
+
+std::vector<std::string> Conversation::caught_up(std::uint64_t request_id) {
+  resumes();
+  for (auto* const requests : {&replaying_, &given_up_}) {
+    const auto found = requests->find(request_id);
+    if (found == requests->end()) continue;
+    std::vector<std::string> channels = std::move(found->second.channels);
+    requests->erase(found);
+    return channels;
+  }
+  return {};
+}
+
+std::vector<std::string> Conversation::not_resumed() {
+  patience_until_ = kNever;
+  std::vector<std::string> channels;
+  for (const auto& [request_id, request] : replaying_) {
+    channels.insert(channels.end(), request.channels.begin(), request.channels.end());
+  }
+  given_up_.merge(replaying_);
+  return channels;
+}
+
+void Conversation::keep(const std::vector<ChannelHead>& heads) {
+  for (const ChannelHead& head : heads) {
+    const bool room = heads_.size() < limits::kResumePointsMax || heads_.contains(head.channel);
+    if (!room) continue;
+    std::uint64_t& kept = heads_[head.channel];
+    kept = std::max(kept, head.seq);
+  }
+}
+
+std::vector<ChannelHead> Conversation::take_heads() {
+  std::vector<ChannelHead> heads;
+  heads.reserve(heads_.size());
+  for (const auto& [channel, seq] : heads_) heads.push_back({channel, seq});
+  heads_.clear();
+  return heads;
+}
+
+}  // namespace stratwire::session
