@@ -52,7 +52,9 @@ std::uint64_t between(std::mt19937_64& random, std::uint64_t from, std::uint64_t
 void add_random(const RandomFaults& random, std::uint64_t connection, std::vector<Fault>& out) {
   if (connection > random.connections_max) return;
   std::mt19937_64 dice(mix(random.seed, connection));
-  constexpr std::array kEnds{FaultKind::cut, FaultKind::reset, FaultKind::half_close,
+  // Rarely a black hole: it costs as long as a silence takes to be noticed.
+  constexpr std::array kEnds{FaultKind::cut,       FaultKind::cut,        FaultKind::reset,
+                             FaultKind::reset,     FaultKind::half_close, FaultKind::half_close,
                              FaultKind::black_hole};
   constexpr std::array kNuisances{FaultKind::throttle, FaultKind::split, FaultKind::stall,
                                   FaultKind::delay};
