@@ -21,6 +21,8 @@ constexpr std::string_view kChannel = "prices:A";
 ServerConfig trusting() {
   ServerConfig config = chaos_server_config();
   config.network_publish = NetworkPublish::allowed;
+  // The observer is to miss nothing, however much comes at once.
+  config.lane_bytes_max = 64 << 20;
   return config;
 }
 
@@ -30,6 +32,8 @@ class Sends : public ::testing::Test {
   Sends() : observer_(chaos_client_config("ws://" + behind_.server.local_addr()), {}) {
     observer_.client.on<PriceUpdate>(
         [this](const PriceUpdate& price) noexcept { ++arrived_[price.volume]; });
+    observer_.client.on<AccountUpdate>(
+        [this](const AccountUpdate& account) noexcept { ++arrived_[account.lamports]; });
     observer_.client.subscribe({kChannel}).value();
     EXPECT_TRUE(observer_.until_live());
   }
@@ -120,6 +124,24 @@ TEST_F(Sends, ABufferIsNotClearedBeforeItsFlushHasSucceeded) {
   }
   EXPECT_GT(rounds_with_loss, 0u) << "no flush was ever broken";
   EXPECT_LT(rounds_with_loss, round) << "nothing ever survived";
+}
+
+TEST_F(Sends, WhatHadNotLeftYetWaitsForTheNextConnection) {
+  // More than the kernels hold, into a line that takes nothing, which then breaks.
+  constexpr std::uint64_t kMessages = 800;
+  const std::string padding(30'000, 'p');
+  ClientConfig config = chaos_client_config(behind_.proxy->url());
+  config.send_buffer.bytes_max = 64 << 20;
+  AuditedStrategy sender(config, {});
+  ASSERT_TRUE(sender.until_live());
+  ASSERT_EQ(behind_.proxy->apply({.direction = Direction::up, .kind = FaultKind::stall}), 1u);
+  for (std::uint64_t id = 1; id <= kMessages; ++id) {
+    ASSERT_EQ(sender.client.send(kChannel, AccountUpdate{padding, id, 7, 99}, id), SendStatus::ok);
+  }
+  ASSERT_EQ(behind_.proxy->apply({.kind = FaultKind::reset}), 1u);
+  ASSERT_NO_FATAL_FAILURE(judge(sender, 1, kMessages));
+  EXPECT_GT(reported_ok_, 0u) << "nothing had to wait";
+  EXPECT_EQ(reported_ok_ + sender.client.metrics().sends_dropped, kMessages);
 }
 
 }  // namespace

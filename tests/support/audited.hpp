@@ -144,6 +144,8 @@ class AuditedStrategy {
 
   Client client;
   DeliveryOracle oracle{};
+  /// Holes that the client found in what a server sent: no fault of a line makes one.
+  std::uint64_t upstream_gaps = 0;
   std::vector<StateEvent> states{};
   std::vector<Published> published{};  ///< With views of nothing: the texts are owned.
   std::vector<GoAway> farewells{};
@@ -160,6 +162,7 @@ class AuditedStrategy {
     client.on<Event>(data);
     client.on<Gap>([this](const Gap& gap, const Delivery& delivery) noexcept {
       oracle.gap(delivery.envelope.channel, gap);
+      upstream_gaps += gap.reason == Gap::Reason::upstream ? 1U : 0U;
       count_covered();
     });
     client.on<StateEvent>([this](const StateEvent& event) noexcept {
