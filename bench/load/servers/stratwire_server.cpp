@@ -1,0 +1,132 @@
+/// stratwire in the run, as its users have it: an embedded Server with default settings, one
+/// publisher thread.
+///
+/// 1. Publisher and I/O thread share the server's core, as the one thread of every other server of
+///    the run does both. While the publisher waits, it yields.
+/// 2. Flat out, K publishes are offered, and the next K when the hub has taken them: while it
+///    sends what it took, the next ones wait already.
+/// 3. No message is given up for speed: the next K also wait while any reader is behind by more
+///    than kLagBytes, as a producer does that cares. Gaps would show in the generator's report.
+#include <atomic>
+#include <cstdio>
+#include <sched.h>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <stratwire/server.hpp>
+
+#include "../common/message.hpp"
+#include "control.hpp"
+
+namespace stratwire::bench {
+namespace {
+
+/// A quarter of what a reader may be behind before it is lapped.
+constexpr std::uint64_t kLagBytes = 1 << 20;
+
+class Publishers {
+ public:
+  Publishers(Server& server, const Settings& settings)
+      : input_mint_("USDC" + std::string(MessageTemplate::padding(settings.message_bytes), 'x')) {
+    for (std::size_t c = 0; c < settings.channels; ++c) {
+      publishers_.push_back(server.publisher(channel_name(c, settings.channels)));
+    }
+  }
+
+  /// The next message; tries again while the inbox is full.
+  bool publish(std::int64_t time, const Control& control) {
+    const PriceUpdate update{.input_mint = input_mint_,
+                             .output_mint = "SOL",
+                             .price = 142.3317,
+                             .volume = 12,
+                             .timestamp = time};
+    for (;;) {
+      const PublishStatus status = publishers_[next_ % publishers_.size()].publish(update);
+      if (status == PublishStatus::ok) break;
+      if (status != PublishStatus::back_pressured || control.stopped()) return false;
+      sched_yield();
+    }
+    ++next_;
+    return true;
+  }
+  [[nodiscard]] std::uint64_t published() const { return next_; }
+
+ private:
+  std::string input_mint_;
+  std::vector<Publisher> publishers_{};
+  std::uint64_t next_ = 0;
+};
+
+void wait_until_taken(const Server& server, std::uint64_t published, const Control& control) {
+  for (;;) {
+    const ServerStats stats = server.stats();
+    if (stats.published >= published && stats.lag_bytes_max <= kLagBytes) return;
+    if (control.stopped()) return;
+    sched_yield();
+  }
+}
+
+void flat_out(const Server& server, Publishers& publishers, Schedule& schedule,
+              const Control& control) {
+  while (!control.stopped()) {
+    const std::size_t due = schedule.due();
+    for (std::size_t i = 0; i < due; ++i) {
+      if (!publishers.publish(schedule.take(), control)) return;
+    }
+    wait_until_taken(server, publishers.published(), control);
+  }
+}
+
+/// \return CPU time that went into publishing, not into waiting for the next due time
+std::int64_t at_rate(Publishers& publishers, Schedule& schedule, const Control& control) {
+  std::int64_t worked_ns = 0;
+  while (!control.stopped()) {
+    const std::size_t due = schedule.due();
+    if (due == 0) {
+      sched_yield();
+      continue;
+    }
+    const std::int64_t begin = thread_cpu_ns();
+    for (std::size_t i = 0; i < due; ++i) {
+      if (!publishers.publish(schedule.take(), control)) return worked_ns;
+    }
+    worked_ns += thread_cpu_ns() - begin;
+  }
+  return worked_ns;
+}
+
+int main_of() {
+  const Settings settings = Settings::from_environment();
+  const Control control;
+  ServerConfig config;
+  config.host = "127.0.0.1";
+  config.port = settings.port;
+  config.unix_path = settings.unix_path;
+  auto server = Server::open(config);
+  if (!server) {
+    std::fprintf(stderr, "%s\n", server.error().message().c_str());
+    return 1;
+  }
+  Publishers publishers{*server, settings};
+  Control::ready();
+  while (!control.started()) usleep(1000);
+  Schedule schedule{settings};
+  if (settings.rate == 0) {
+    flat_out(*server, publishers, schedule, control);
+    schedule.report();
+  } else {
+    const std::int64_t cpu_before = thread_cpu_ns();
+    const std::int64_t worked_ns = at_rate(publishers, schedule, control);
+    const std::int64_t spun_ns = thread_cpu_ns() - cpu_before - worked_ns;
+    schedule.report(static_cast<double>(spun_ns) / static_cast<double>(schedule.elapsed_ns()));
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace stratwire::bench
+
+int main() {
+  return stratwire::bench::main_of();
+}
