@@ -65,6 +65,7 @@ int main_of(int argc, char** argv) {
       generator.measure_idle();
       break;
     case Mode::round_trip:
+      generator.subscribe_all();
       generator.measure_round_trips();
       break;
   }

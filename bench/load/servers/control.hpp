@@ -24,6 +24,7 @@ struct Settings {
   std::size_t channels = 1;
   std::size_t subscribers = 1;
   std::size_t message_bytes = 159;
+  bool spins = false;  ///< Never sleep.
 
   [[nodiscard]] static Settings from_environment() {
     Settings s;
@@ -34,6 +35,7 @@ struct Settings {
     s.channels = static_cast<std::size_t>(number("BENCH_CHANNELS", 1));
     s.subscribers = static_cast<std::size_t>(number("BENCH_SUBSCRIBERS", 1));
     s.message_bytes = static_cast<std::size_t>(number("BENCH_BYTES", 159));
+    s.spins = number("BENCH_SPIN", 0) != 0;
     return s;
   }
 

@@ -2,28 +2,32 @@
 /// publisher thread.
 ///
 /// 1. Publisher and I/O thread share the server's core, as the one thread of every other server of
-///    the run does both. While the publisher waits, it yields.
-/// 2. Flat out, K publishes are offered, and the next K when the hub has taken them: while it
-///    sends what it took, the next ones wait already.
+///    the run does both. I/O threads are of the batch class: one that is woken by the first of K
+///    publishes does not push the publisher off the core before the last of them.
+/// 2. Flat out, K publishes are offered, and the next K when these have come back to the publisher,
+///    which subscribes to its own feed: asleep meanwhile, and woken once per turn. (A publisher
+///    that asks and yields has no claim to the core any more, and is interrupted after the first.)
 /// 3. No message is given up for speed: the next K also wait while any reader is behind by more
 ///    than kLagBytes, as a producer does that cares. Gaps would show in the generator's report.
-#include <atomic>
 #include <cstdio>
 #include <sched.h>
 #include <string>
 #include <string_view>
+#include <unistd.h>
 #include <vector>
 
 #include <stratwire/server.hpp>
 
 #include "../common/message.hpp"
 #include "control.hpp"
+#include "tap.hpp"
 
 namespace stratwire::bench {
 namespace {
 
 /// A quarter of what a reader may be behind before it is lapped.
 constexpr std::uint64_t kLagBytes = 1 << 20;
+constexpr unsigned kLagLookUs = 50;
 
 class Publishers {
  public:
@@ -58,23 +62,15 @@ class Publishers {
   std::uint64_t next_ = 0;
 };
 
-void wait_until_taken(const Server& server, std::uint64_t published, const Control& control) {
-  for (;;) {
-    const ServerStats stats = server.stats();
-    if (stats.published >= published && stats.lag_bytes_max <= kLagBytes) return;
-    if (control.stopped()) return;
-    sched_yield();
-  }
-}
-
-void flat_out(const Server& server, Publishers& publishers, Schedule& schedule,
+void flat_out(const Server& server, Tap& tap, Publishers& publishers, Schedule& schedule,
               const Control& control) {
   while (!control.stopped()) {
     const std::size_t due = schedule.due();
     for (std::size_t i = 0; i < due; ++i) {
       if (!publishers.publish(schedule.take(), control)) return;
     }
-    wait_until_taken(server, publishers.published(), control);
+    if (!tap.wait_for(publishers.published())) return;
+    while (server.stats().lag_bytes_max > kLagBytes && !control.stopped()) usleep(kLagLookUs);
   }
 }
 
@@ -96,6 +92,12 @@ std::int64_t at_rate(Publishers& publishers, Schedule& schedule, const Control& 
   return worked_ns;
 }
 
+/// Threads that are started from now on inherit it.
+void become(int scheduling_class) {
+  const sched_param parameters{};
+  sched_setscheduler(0, scheduling_class, &parameters);
+}
+
 int main_of() {
   const Settings settings = Settings::from_environment();
   const Control control;
@@ -103,7 +105,11 @@ int main_of() {
   config.host = "127.0.0.1";
   config.port = settings.port;
   config.unix_path = settings.unix_path;
+  // Where everything else in the row spins as well.
+  if (settings.spins) config.waiting = Waiting::spin;
+  become(SCHED_BATCH);
   auto server = Server::open(config);
+  become(SCHED_OTHER);
   if (!server) {
     std::fprintf(stderr, "%s\n", server.error().message().c_str());
     return 1;
@@ -113,7 +119,8 @@ int main_of() {
   while (!control.started()) usleep(1000);
   Schedule schedule{settings};
   if (settings.rate == 0) {
-    flat_out(*server, publishers, schedule, control);
+    Tap tap{settings};
+    flat_out(*server, tap, publishers, schedule, control);
     schedule.report();
   } else {
     const std::int64_t cpu_before = thread_cpu_ns();

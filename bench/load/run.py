@@ -1,0 +1,369 @@
+#!/usr/bin/python3
+"""Measures stratwire's server, bare floors and peers in one run, round by round, and writes one JSON.
+
+1. Every measurement is a server on one core and the generator on another: start the server, connect,
+   subscribe, `go`, warm up, count for a window, end both.
+2. A round is every row with every server; servers take turns at being first. Rounds, not
+   measurements, are repeated, so that a disturbance does not hit one server alone.
+3. The figure of a row is the median of the rounds, the spread their smallest and largest; the ratio
+   to the floor is formed within each round.
+
+Exit codes: 0 measured; 1 a stream of stratwire's was broken (a message lost without a word, or out
+of order), or a program of ours failed; 2 wrong usage.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import queue
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import figures
+import rows as plan
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+QUICK_S = 120
+FULL_S = 700
+# Beside warm-up and window, measured: starting, connecting, ending.
+OVERHEAD_S = 0.35
+OVERHEAD_S_PER_CONNECTION = 0.00015
+START_S_MAX = 15
+END_S_MAX = 3
+
+
+class Failed(Exception):
+    """A measurement that did not come about, and why."""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Process:
+    """A child with lines on standard output, on one core."""
+
+    def __init__(self, command, cpu, nice, env=None):
+        def prepare():
+            if cpu is not None:
+                os.sched_setaffinity(0, {cpu})
+            if nice:
+                os.nice(nice)
+
+        self.errors = tempfile.TemporaryFile()
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=self.errors, env=env, text=True, preexec_fn=prepare)
+        self.lines = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.child.stdout:
+            self.lines.put(line.strip())
+        self.lines.put(None)
+
+    def line(self, timeout):
+        """The next line, or None at the end."""
+        try:
+            return self.lines.get(timeout=timeout)
+        except queue.Empty:
+            raise Failed("said nothing for too long") from None
+
+    def wait_for(self, text, timeout):
+        while (line := self.line(timeout)) != text:
+            if line is None:
+                raise Failed(self.error_text() or f"ended before '{text}'")
+
+    def say(self, text):
+        try:
+            self.child.stdin.write(text + "\n")
+            self.child.stdin.flush()
+        except BrokenPipeError:
+            pass
+
+    def error_text(self):
+        self.errors.seek(0)
+        return self.errors.read().decode(errors="replace").strip()[-300:]
+
+    def end(self):
+        """Ends its standard input, then the process; its last line."""
+        try:
+            self.child.stdin.close()
+        except BrokenPipeError:
+            pass
+        last = None
+        deadline = time.monotonic() + END_S_MAX
+        try:
+            while (line := self.line(max(0.01, deadline - time.monotonic()))) is not None:
+                last = line
+        except Failed:
+            self.child.kill()
+        self.child.wait()
+        self.errors.close()
+        return last
+
+
+def descendants(pid):
+    """The process and its children, as a broker is one of its publisher."""
+    found = [pid]
+    for parent in found:
+        try:
+            with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as children:
+                found += [int(child) for child in children.read().split()]
+        except OSError:
+            pass
+    return found
+
+
+class Bench:
+    """One run."""
+
+    def __init__(self, options, servers, rows):
+        self.options = options
+        self.servers = servers
+        self.rows = rows
+        self.folder = tempfile.TemporaryDirectory(prefix="bench-load-")
+
+    def client_command(self, row, server, port, pids, window_s):
+        o = self.options
+        command = [os.path.join(o.programs, "bench_load_client"), "--mode", row.mode,
+                   "--connections", row.connections, "--channels", row.channels, "--per-connection",
+                   row.per_connection, "--window", window_s, "--warmup", o.warmup, "--seed", o.seed,
+                   "--protocol", server.protocol, "--watch", ",".join(map(str, pids))]
+        command += ["--unix", self.unix_path()] if row.unix else ["--port", port]
+        if server.subprotocol:
+            command += ["--subprotocol", server.subprotocol]
+        if server.subscribe:
+            command += ["--subscribe", server.subscribe]
+        if row.is_latency:
+            command += ["--spin", "--latency"]
+        return [str(part) for part in command]
+
+    def unix_path(self):
+        return os.path.join(self.folder.name, "socket")
+
+    def measure(self, row, server, window_s):
+        """One measurement: what the generator says, what the server says."""
+        port = free_port()
+        if os.path.exists(self.unix_path()):
+            os.unlink(self.unix_path())
+        environment = row.environment(port, self.unix_path())
+        environment["NODE_PATH"] = "/usr/share/nodejs"
+        command = [part.replace("{port}", str(port)) for part in server.command]
+        o = self.options
+        program = Process(command, o.server_cpu, o.nice, environment)
+        client = None
+        try:
+            program.wait_for("ready", START_S_MAX)
+            pids = descendants(program.child.pid)
+            client = Process(self.client_command(row, server, port, pids, window_s), o.client_cpu,
+                             o.nice)
+            patience = START_S_MAX * 4 + window_s
+            if row.mode != "idle":
+                client.wait_for("subscribed", patience)
+                if row.mode != "round_trip" or server.goes_for_round_trips:
+                    program.say("go")
+            line = client.line(patience)
+            if line is None:
+                raise Failed(client.error_text() or "the generator said nothing")
+            result = json.loads(line)
+        finally:
+            if client is not None:
+                client.end()
+            said = program.end()
+        if row.mode == "idle":
+            used = result["memory_after"] - result["memory_before"]
+            result["memory_per_connection"] = used / row.connections
+        return result, json.loads(said) if said and said.startswith("{") else {}
+
+    def run(self):
+        """Every measurement of every round."""
+        measurements, failures = [], []
+        window_s = self.window()
+        begin = time.monotonic()
+        for number in range(self.options.rounds):
+            for row in self.rows:
+                names = [name for name in row_servers(row, self.servers)]
+                turn = number % len(names)
+                for name in names[turn:] + names[:turn]:
+                    try:
+                        result, said = self.measure(row, self.servers[name], window_s)
+                    except (Failed, json.JSONDecodeError) as failed:
+                        failures.append({"row": row.name, "name": name, "round": number,
+                                         "why": str(failed)})
+                        print(f"  {row.name}, {name}: failed: {failed}", flush=True)
+                        continue
+                    measurement = {**dataclasses.asdict(row), "row": row.name, "name": name,
+                                   "round": number, "load": os.getloadavg()[0], "result": result,
+                                   "server": said}
+                    for key in ("servers", "quick"):
+                        del measurement[key]
+                    measurements.append(measurement)
+                    show(measurement)
+            print(f"- round {number + 1} of {self.options.rounds} done after "
+                  f"{time.monotonic() - begin:.0f} s", flush=True)
+        return measurements, failures
+
+    def window(self):
+        """So long that all rounds fit into the budget."""
+        o = self.options
+        count = overhead = 0
+        for row in self.rows:
+            servers = len(row_servers(row, self.servers))
+            count += servers
+            overhead += servers * (OVERHEAD_S + OVERHEAD_S_PER_CONNECTION * row.connections + o.warmup)
+        if o.window:
+            return o.window
+        fits = (o.budget / o.rounds - overhead) / max(1, count)
+        return round(min(3.0, max(0.3, fits)), 2)
+
+
+def row_servers(row, servers):
+    extra = [name for name in servers if name.startswith("peer:")]
+    return [name for name in row.servers if name in servers] + extra
+
+
+def show(measurement):
+    value, unit, _ = figures.value_of(measurement["kind"], measurement["result"])
+    text = f"  {measurement['row']}, {measurement['name']}: {figures.text_of(value)} {unit}"
+    found = figures.remarks(measurement)
+    print(text + (f" ({'; '.join(found)})" if found else ""), flush=True)
+
+
+# ---- What a figure is worth without: the machine
+
+
+def output_of(*command):
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def cpu_model():
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        found = re.search(r"^model name\s*: (.*)$", info.read(), re.M)
+    return found[1] if found else platform.machine()
+
+
+def circumstances(options, window_s):
+    return {
+        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "machine": cpu_model(), "cores": os.cpu_count(), "kernel": platform.release(),
+        "compiler": output_of("c++", "--version").split("\n")[0], "flags": options.flags,
+        "commit": output_of("git", "rev-parse", "HEAD") or "unknown",
+        "changed": bool(output_of("git", "status", "--porcelain")),
+        "command": shlex.join(["bench/load/run.py", *sys.argv[1:]]),
+        "rounds": options.rounds, "window_s": window_s, "warmup_s": options.warmup,
+        "load_before": os.getloadavg()[0], "server_cpu": options.server_cpu,
+        "client_cpu": options.client_cpu, "nice": options.nice, "seed": options.seed,
+    }
+
+
+def write(path, run, measurements, failures):
+    """One measurement a line, so that versions can be compared."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write('{"run": ' + json.dumps(run) + ',\n"failures": ' + json.dumps(failures))
+        file.write(',\n"measurements": [\n' + ",\n".join(map(json.dumps, measurements)) + "\n]}\n")
+
+
+# ---- The command line
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description="Where stratwire's server stands: floors, peers, one JSON.")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help=f"a few rows, about {QUICK_S} s (default)")
+    size.add_argument("--full", action="store_true", help=f"all rows, about {FULL_S} s")
+    parser.add_argument("--budget", type=float, help="seconds that all rounds may take")
+    parser.add_argument("--rounds", type=int, help="default 2, with --full 3")
+    parser.add_argument("--window", type=float, help="seconds counted in a measurement; default: what fits")
+    parser.add_argument("--warmup", type=float, default=0.3)
+    parser.add_argument("--rows", help="a regular expression: only rows whose name it finds")
+    parser.add_argument("--servers", help="names with commas between them: only these, and the floors")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND",
+                        help="put a server of your own into every row")
+    parser.add_argument("--uws", metavar="CHECKOUT", help="compile and measure uWebSockets too")
+    parser.add_argument("--programs", default=os.path.join(ROOT, "build-bench", "bench", "load"))
+    parser.add_argument("--flags", default="as bench/CMakeLists.txt has them")
+    parser.add_argument("--out", help="JSON file; default bench/results/load-TIME.json")
+    parser.add_argument("--server-cpu", type=int, default=0)
+    parser.add_argument("--client-cpu", type=int, default=1)
+    parser.add_argument("--nice", type=int, default=0, help="of both, negative for root on a shared machine")
+    parser.add_argument("--seed", type=int, default=1, help="of the random channels")
+    parser.add_argument("--list", action="store_true", help="only name the rows and servers")
+    options = parser.parse_args(arguments)
+    options.rounds = options.rounds or (3 if options.full else 2)
+    options.budget = options.budget or (FULL_S if options.full else QUICK_S)
+    if (os.cpu_count() or 1) < 2:
+        print("only one core: server and generator share it, the figures say little", file=sys.stderr)
+        options.server_cpu = options.client_cpu = None
+    return options
+
+
+def servers_of(options):
+    """Those that can run here; says which can't."""
+    servers = plan.servers(options.programs)
+    if options.uws:
+        servers["uws"] = plan.build_uws(options.uws, options.programs)
+    for peer in options.peer:
+        name, _, command = peer.partition("=")
+        if not command:
+            sys.exit(f"--peer takes NAME=COMMAND, not '{peer}'")
+        servers["peer:" + name] = plan.Server("peer:" + name, tuple(shlex.split(command)))
+    if options.servers:
+        wanted = options.servers.split(",")
+        servers = {name: server for name, server in servers.items()
+                   if name in wanted or name.startswith(("floor_", "peer:"))}
+    for name, server in list(servers.items()):
+        if server.missing:
+            print(f"- {name} is left out: {server.missing}")
+            del servers[name]
+    return servers
+
+
+def main(arguments):
+    options = parse(arguments)
+    if not shutil.which(os.path.join(options.programs, "bench_load_client")):
+        print(f"no programs in {options.programs}: cmake --preset bench && cmake --build --preset bench "
+              "--target bench_load", file=sys.stderr)
+        return 2
+    servers = servers_of(options)
+    chosen = [row for row in plan.rows()
+              if (options.full or options.rows or row.quick)
+              and (not options.rows or re.search(options.rows, row.name))
+              and row_servers(row, servers)]
+    if options.list:
+        for row in chosen:
+            print(f"{row.name}: {', '.join(row_servers(row, servers))}")
+        return 0
+    bench = Bench(options, servers, chosen)
+    run = circumstances(options, bench.window())
+    print(f"- {len(chosen)} rows, {options.rounds} rounds, windows of {bench.window()} s", flush=True)
+    measurements, failures = bench.run()
+    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    path = options.out or os.path.join(ROOT, "bench", "results", f"load-{stamp}.json")
+    write(os.path.abspath(path), run, measurements, failures)
+    print("\n".join(figures.table_lines(figures.summarize(measurements))))
+    print(f"- written to {path}; bench/report/report.py {path} makes a page of it")
+    broken = any(m["result"]["lost"] or m["result"]["disordered"]
+                 for m in measurements if m["name"] == "stratwire")
+    ours_failed = any(f["name"] == "stratwire" or f["name"].startswith("floor_") for f in failures)
+    return 1 if broken or ours_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
