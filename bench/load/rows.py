@@ -101,7 +101,7 @@ def other_rows():
                   "floor_log", 100, k=16, message_bytes=size)
     for subscribers, rate in ((100, 2000), (1000, 50)):
         yield Row(f"{subscribers} subscribers x {rate}/s", "rate",
-                  ("floor_send", "stratwire", "uws", "beast", "ws", "lws"), "floor_send",
+                  ("floor_log", "stratwire", "uws", "beast", "ws", "lws"), "floor_log",
                   subscribers, rate=rate, quick=subscribers == 100)
     for k in (1, 16):
         yield Row(f"AF_UNIX, 1000 subscribers, K={k}", "unix", ("floor_log", "stratwire", "uws"),

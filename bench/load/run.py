@@ -53,6 +53,16 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def prefer_session(nice):
+    """Where the kernel weighs sessions, not processes (autogroup), a nice value alone does nothing."""
+    os.setsid()
+    try:
+        with open("/proc/self/autogroup", "w", encoding="ascii") as group:
+            group.write(str(nice))
+    except OSError:
+        pass
+
+
 class Process:
     """A child with lines on standard output, on one core."""
 
@@ -62,6 +72,7 @@ class Process:
                 os.sched_setaffinity(0, {cpu})
             if nice:
                 os.nice(nice)
+                prefer_session(nice)
 
         self.errors = tempfile.TemporaryFile()
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -83,6 +83,7 @@ class BareServer {
   struct Connection {
     int fd = -1;
     bool open = false;
+    std::size_t cursor = 0;      ///< Into a log that connections share.
     std::vector<char> wanted{};  ///< By channel; empty where there is one.
     std::string input{};
   };

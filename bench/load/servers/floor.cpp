@@ -55,37 +55,84 @@ bool send_each(BareServer& server, const Turn& turn) {
   return true;
 }
 
-bool send_log(BareServer& server, const Turn& turn, std::string& gathered) {
-  for (const auto* c : server.subscribers()) {
-    const std::string* bytes = &turn.log;
-    if (!c->wanted.empty()) {
-      gathered.clear();
-      for (const auto& frame : turn.frames) {
-        if (wants(*c, frame)) gathered.append(turn.log, frame.begin, frame.end - frame.begin);
-      }
-      if (gathered.empty()) continue;
-      bytes = &gathered;
+/// One log of ready frames for all; once everybody has all of it, it begins anew.
+class SharedLog {
+ public:
+  explicit SharedLog(BareServer& server) : server_(server) {}
+
+  /// The backlog of the slowest reader is long: what comes next would only wait.
+  [[nodiscard]] bool is_full() const { return log_.size() > kBacklogMax && !all_at_head_; }
+  void append(const Turn& turn) { log_ += turn.log; }
+
+  /// One send() for each connection that lacks something; false when a reader is gone.
+  bool send() {
+    all_at_head_ = true;
+    for (auto* c : server_.subscribers()) {
+      if (c->cursor == log_.size()) continue;
+      const ssize_t sent = ::send(c->fd, log_.data() + c->cursor, log_.size() - c->cursor,
+                                  MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent < 0 && errno != EAGAIN) return false;
+      if (sent > 0) c->cursor += static_cast<std::size_t>(sent);
+      if (c->cursor != log_.size()) all_at_head_ = false;
     }
-    if (!BareServer::send_all(c->fd, bytes->data(), bytes->size())) return false;
+    if (all_at_head_) begin_anew();
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kBacklogMax = 1 << 20;
+
+  void begin_anew() {
+    log_.clear();
+    for (auto* c : server_.subscribers()) c->cursor = 0;
+  }
+
+  BareServer& server_;
+  std::string log_{};
+  bool all_at_head_ = true;
+};
+
+/// Where sets of channels differ: the wanted frames of a turn, copied together, in one send().
+bool send_gathered(BareServer& server, const Turn& turn, std::string& gathered) {
+  for (const auto* c : server.subscribers()) {
+    gathered.clear();
+    for (const auto& frame : turn.frames) {
+      if (wants(*c, frame)) gathered.append(turn.log, frame.begin, frame.end - frame.begin);
+    }
+    if (!gathered.empty() && !BareServer::send_all(c->fd, gathered.data(), gathered.size())) {
+      return false;
+    }
   }
   return true;
 }
 
-void fan_out(const Settings& settings, bool log) {
+enum class Kind { send, log };
+
+void fan_out(const Settings& settings, Kind kind) {
   const Control control;
   BareServer server{settings};
   Control::ready();
   while (!control.started()) server.serve(10);
   Feed feed{settings.channels, settings.message_bytes};
   Schedule schedule{settings};
+  SharedLog log{server};
   Turn turn;
   std::string gathered;
-  while (!control.stopped()) {
-    const std::size_t due = std::min(schedule.due(), kTurnMax);
-    if (due == 0) continue;
-    turn.fill(feed, schedule, due);
-    // The generator is gone: the run is over.
-    if (!(log ? send_log(server, turn, gathered) : send_each(server, turn))) break;
+  // Ends too when the generator is gone: the run is over.
+  for (bool open = true; open && !control.stopped();) {
+    if (log.is_full()) {
+      open = log.send();
+      continue;
+    }
+    turn.fill(feed, schedule, std::min(schedule.due(), kTurnMax));
+    if (kind == Kind::send) {
+      open = send_each(server, turn);
+    } else if (settings.channels > 1) {
+      open = send_gathered(server, turn, gathered);
+    } else {
+      log.append(turn);
+      open = log.send();
+    }
   }
   schedule.report();
 }
@@ -117,7 +164,7 @@ int main_of(int argc, char** argv) {
   const std::string_view kind = argc == 2 ? argv[1] : "";
   const Settings settings = Settings::from_environment();
   if (kind == "send" || kind == "log") {
-    fan_out(settings, kind == "log");
+    fan_out(settings, kind == "log" ? Kind::log : Kind::send);
   } else if (kind == "echo") {
     echo(settings);
   } else {
