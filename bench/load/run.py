@@ -9,7 +9,7 @@
    to the floor is formed within each round.
 
 Exit codes: 0 measured; 1 a stream of stratwire's was broken (a message lost without a word, or out
-of order), or a program of ours failed; 2 wrong usage.
+of order), a program of ours failed, or the generator does not notice what it must; 2 wrong usage.
 """
 
 import argparse
@@ -347,6 +347,8 @@ def servers_of(options):
 
 
 def main(arguments):
+    # Where Debian puts servers; not in everybody's path.
+    os.environ["PATH"] += ":/usr/sbin"
     options = parse(arguments)
     if not shutil.which(os.path.join(options.programs, "bench_load_client")):
         print(f"no programs in {options.programs}: cmake --preset bench && cmake --build --preset bench "
@@ -361,6 +363,10 @@ def main(arguments):
         for row in chosen:
             print(f"{row.name}: {', '.join(row_servers(row, servers))}")
         return 0
+    # A generator that does not notice a loss would measure nothing.
+    if subprocess.run([sys.executable, "-B", os.path.join(HERE, "generator_test.py"), options.programs],
+                      check=False).returncode != 0:
+        return 1
     bench = Bench(options, servers, chosen)
     run = circumstances(options, bench.window())
     print(f"- {len(chosen)} rows, {options.rounds} rounds, windows of {bench.window()} s", flush=True)

@@ -20,6 +20,7 @@ import svg  # noqa: E402
 ORDER = ("stratwire", "uws", "beast", "ws", "lws", "redis", "nats")
 # The last percentile that a plot shows is the one with so many values beyond it.
 VALUES_BEYOND = 5
+NUMBER = ' class="n"'
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto;
@@ -29,7 +30,7 @@ p { max-width: 75ch } .plots { display: flex; flex-wrap: wrap; gap: 12px }
 svg { font-family: inherit; max-width: 100%; height: auto; border: 1px solid #e4e4e4 }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }
 td, th { padding: 2px 9px; border-bottom: 1px solid #e4e4e4; text-align: left; vertical-align: top }
-td.n { text-align: right } tr.ours td { font-weight: 600 } .doubt { color: #a33 }
+td.n, th.n { text-align: right } tr.ours td { font-weight: 600 } .doubt { color: #a33 }
 dl { display: grid; grid-template-columns: max-content auto; gap: 0 1rem; font-size: 13px }
 dt { color: #666 } dd { margin: 0 }
 """
@@ -185,7 +186,7 @@ SECTIONS = (
      "Time of the server's core for one delivery. On loopback it includes the receiver's TCP work."),
     ("Latency", lambda _, measurements: latency_plots(measurements),
      "From the intended time of a publish to the return of the recv() that brought it, so that waiting "
-     "counts; every message of every round. Both ends spin."),
+     "counts; every message of every round. The generator never sleeps."),
     ("Message size", lambda cells, _: size_plots(cells), ""),
 )
 
@@ -199,8 +200,8 @@ def table_html(cells):
         of_row = [c for c in cells if c["row"] == row]
         for name in in_order(c["name"] for c in of_row):
             out.append(row_html(next(c for c in of_row if c["name"] == name)))
-    return ("<table><tr>" + "".join(f"<th>{text}</th>" for text in head) + "</tr>" + "".join(out) +
-            "</table>")
+    titles = "".join(f'<th{NUMBER if 0 < i < 7 else ""}>{text}</th>' for i, text in enumerate(head))
+    return f'<table><tr>{titles}</tr>{"".join(out)}</table>'
 
 
 def row_html(cell):
@@ -215,7 +216,7 @@ def row_html(cell):
                text(cell["ratio"] and cell["ratio"][0]), tail, text(cell["cpu"] and cell["cpu"][0]))
     ours = ' class="ours"' if cell["name"] == "stratwire" else ""
     return (f"<tr{ours}><td>{html.escape(cell['name'])}</td>" +
-            "".join(f'<td class="n">{html.escape(number)}</td>' for number in numbers) +
+            "".join(f"<td{NUMBER}>{html.escape(number)}</td>" for number in numbers) +
             f'<td class="doubt">{html.escape("; ".join(cell["remarks"]))}</td></tr>')
 
 

@@ -25,6 +25,9 @@ constexpr int kEvents = 512;
 /// Upgrades that are under way at once: fewer than any server's backlog.
 constexpr std::size_t kOpening = 64;
 constexpr double kPatienceS = 60;
+/// What Redis and NATS answer with a PONG: the connection has been accepted.
+constexpr const char* kPing = "PING\r\n";
+constexpr std::string_view kPong = "PONG\r\n";
 
 [[noreturn]] void die(const std::string& text) {
   std::fprintf(stderr, "bench_load_client: %s\n", text.c_str());
@@ -125,13 +128,17 @@ void Generator::open_one() {
   event.events = EPOLLIN;
   event.data.ptr = &connection;
   epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
-  if (options_.protocol == Protocol::websocket) {
-    send_all(connection, upgrade_request(options_.subprotocol));
-    return;
+  switch (options_.protocol) {
+    case Protocol::websocket:
+      send_all(connection, upgrade_request(options_.subprotocol));
+      break;
+    case Protocol::resp:
+      send_all(connection, kPing);
+      break;
+    case Protocol::nats:
+      send_all(connection, std::string("CONNECT {\"verbose\":false}\r\n") + kPing);
+      break;
   }
-  connection.phase = Connection::Phase::open;
-  ++opened_;
-  if (options_.protocol == Protocol::nats) send_all(connection, "CONNECT {\"verbose\":false}\r\n");
 }
 
 void Generator::subscribe_all() {
@@ -269,8 +276,15 @@ Split Generator::split(Connection& connection, std::string_view& input) {
 }
 
 void Generator::read_upgrade(Connection& connection, std::string_view& input) {
-  const std::size_t end = input.find("\r\n\r\n");
+  const bool http = options_.protocol == Protocol::websocket;
+  const std::size_t end = input.find(http ? "\r\n\r\n" : kPong);
   if (end == std::string_view::npos) return;
+  if (!http) {
+    input.remove_prefix(end + kPong.size());
+    connection.phase = Connection::Phase::open;
+    ++opened_;
+    return;
+  }
   const std::string_view head = input.substr(0, end);
   if (!head.starts_with("HTTP/1.1 101") || head.find(kSampleAccept) == std::string_view::npos) {
     die("the upgrade was answered with: " + std::string(head.substr(0, head.find('\r'))));
@@ -314,7 +328,7 @@ void Generator::measure() {
 }
 
 void Generator::measure_idle() {
-  // What comes after the upgrade (a greeting) is read, and buffers that are free again are freed.
+  // Buffers of the subscription that are free again are freed.
   turn_until(bench_now() + nanoseconds(options_.warmup_s));
   report_->memory_after = memory_of(options_.watched);
   const std::uint64_t server_before = cpu_ns_of(options_.watched);

@@ -43,9 +43,9 @@ void print(const Report& r) {
               "\"server_cpu_s\": %.6f, \"memory_before\": %llu, \"memory_after\": %llu, ",
               whole(r.recv_calls), r.busy_share, r.cpu_share, r.server_cpu_s,
               whole(r.memory_before), whole(r.memory_after));
-  std::printf("\"lost\": %llu, \"gaps\": %llu, \"told\": %llu, \"disordered\": %llu, "
+  std::printf("\"messages\": %llu, \"lost\": %llu, \"gaps\": %llu, \"told\": %llu, \"disordered\": %llu, "
               "\"not_ours\": %llu, \"disconnected\": %llu",
-              whole(r.all.lost), whole(r.all.gaps), whole(r.all.told), whole(r.all.disordered),
+              whole(r.all.messages), whole(r.all.lost), whole(r.all.gaps), whole(r.all.told), whole(r.all.disordered),
               whole(r.all.not_ours), whole(r.disconnected));
   if (r.latency.count() != 0) print_latency(r.latency);
   std::printf("}\n");
@@ -62,6 +62,7 @@ int main_of(int argc, char** argv) {
       generator.measure();
       break;
     case Mode::idle:
+      generator.subscribe_all();
       generator.measure_idle();
       break;
     case Mode::round_trip:

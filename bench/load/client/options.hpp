@@ -11,7 +11,7 @@ enum class Protocol : std::uint8_t { websocket, resp, nats };
 
 enum class Mode : std::uint8_t {
   fan_out,     ///< Subscribe, then count what comes in a window.
-  idle,        ///< Upgrade and stay: time of the upgrades, memory of the server.
+  idle,        ///< Subscribe and stay: time of the upgrades, memory of the server.
   round_trip,  ///< One connection: send a text, wait for one message, again.
 };
 
