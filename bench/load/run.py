@@ -167,6 +167,7 @@ class Bench:
 
     def measure(self, row, server, window_s):
         """One measurement: what the generator says, what the server says."""
+        window_s = max(window_s, row.window_min_s)
         port = free_port()
         if os.path.exists(self.unix_path()):
             os.unlink(self.unix_path())
@@ -234,7 +235,8 @@ class Bench:
         for row in self.rows:
             servers = len(row_servers(row, self.servers))
             count += servers
-            overhead += servers * (OVERHEAD_S + OVERHEAD_S_PER_CONNECTION * row.connections + o.warmup)
+            overhead += servers * (OVERHEAD_S + OVERHEAD_S_PER_CONNECTION * row.connections +
+                                   row.window_min_s + o.warmup)
         if o.window:
             return o.window
         fits = (o.budget / o.rounds - overhead) / max(1, count)

@@ -15,9 +15,9 @@ namespace stratwire::bench {
 /// Sums of all connections.
 struct Tally {
   std::uint64_t messages = 0;
-  std::uint64_t bytes = 0;       ///< Of payloads.
-  std::uint64_t lost = 0;        ///< Jumps in `seq` that no Gap named.
-  std::uint64_t told = 0;        ///< Messages that Gaps named.
+  std::uint64_t bytes = 0;  ///< Of payloads.
+  std::uint64_t lost = 0;   ///< Jumps in `seq` that no Gap named.
+  std::uint64_t told = 0;   ///< Messages that Gaps named.
   std::uint64_t gaps = 0;
   std::uint64_t disordered = 0;  ///< A number not above the one before it.
   std::uint64_t answers = 0;     ///< Subscribed, and whatever else is no data.
@@ -36,8 +36,8 @@ class Checker {
 
   /// Every text that comes; `seq` and key are read where our own layout has them.
   void on_message(std::string_view text, Tally& tally) {
-    if (text.size() < kMessageBytes - 8 || std::memcmp(text.data(), kHead.data(), kHead.size()) != 0)
-        [[unlikely]] {
+    if (text.size() < kMessageBytes - 8 ||
+        std::memcmp(text.data(), kHead.data(), kHead.size()) != 0) [[unlikely]] {
       on_other(text, tally);
       return;
     }
@@ -59,7 +59,8 @@ class Checker {
 
   [[nodiscard]] std::size_t key_of(const char* at) const {
     std::size_t key = 0;
-    for (std::size_t i = 0; i < kKeyBytes; ++i) key = key * 10 + static_cast<std::size_t>(at[i] - '0');
+    for (std::size_t i = 0; i < kKeyBytes; ++i)
+      key = key * 10 + static_cast<std::size_t>(at[i] - '0');
     return key < last_.size() ? key : 0;
   }
 
@@ -90,7 +91,8 @@ class Checker {
       last = to;
     } else if (text.starts_with(R"({"type":"Error")")) {
       ++tally.refusals;
-    } else if (text.starts_with(R"({"type":"Subscribed")") || text.starts_with(R"({"type":"Pong")")) {
+    } else if (text.starts_with(R"({"type":"Subscribed")") ||
+               text.starts_with(R"({"type":"Pong")")) {
       ++tally.answers;
     }
   }
@@ -99,7 +101,8 @@ class Checker {
     const std::size_t at = text.find(name);
     std::uint64_t value = 0;
     if (at == std::string_view::npos) return value;
-    for (std::size_t i = at + name.size(); i < text.size() && text[i] >= '0' && text[i] <= '9'; ++i) {
+    for (std::size_t i = at + name.size(); i < text.size() && text[i] >= '0' && text[i] <= '9';
+         ++i) {
       value = value * 10 + static_cast<std::uint64_t>(text[i] - '0');
     }
     return value;

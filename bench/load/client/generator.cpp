@@ -175,7 +175,8 @@ std::string Generator::subscription(Connection& connection) {
     bare += (i == 0 ? "" : " ") + name;
   }
   std::string text = options_.subscribe;
-  if (const auto at = text.find("{channels}"); at != std::string::npos) text.replace(at, 10, quoted);
+  if (const auto at = text.find("{channels}"); at != std::string::npos)
+    text.replace(at, 10, quoted);
   if (const auto at = text.find("{names}"); at != std::string::npos) text.replace(at, 7, bare);
   return text;
 }

@@ -22,7 +22,7 @@ struct Options {
   std::string unix_path{};
   std::string subprotocol{};
   std::size_t connections = 1;
-  std::size_t channels = 1;     ///< Channels that the server publishes.
+  std::size_t channels = 1;        ///< Channels that the server publishes.
   std::size_t per_connection = 1;  ///< Of these, at random, for each connection.
   /// Text to subscribe with; {channels} becomes the quoted names, {names} the bare ones.
   std::string subscribe = R"({"type":"Subscribe","id":1,"channels":[{channels}]})";
@@ -30,9 +30,9 @@ struct Options {
   std::string ping = R"({"type":"Ping","t1":1732094400123456789})";
   double warmup_s = 0.5;
   double window_s = 2;
-  bool spin = false;       ///< Never sleep in epoll_wait: shortest latency, a whole core.
-  bool latency = false;    ///< Read the intended time of every message.
-  int cpu = -1;            ///< Core of this program.
+  bool spin = false;     ///< Never sleep in epoll_wait: shortest latency, a whole core.
+  bool latency = false;  ///< Read the intended time of every message.
+  int cpu = -1;          ///< Core of this program.
   std::uint64_t seed = 1;
   std::vector<int> watched{};  ///< Processes whose CPU time and memory are read.
 

@@ -23,7 +23,8 @@ inline constexpr std::size_t kTimeDigits = 19;
 [[nodiscard]] inline std::string channel_key(std::size_t index, std::size_t channels) {
   if (channels == 1) return "SOL";
   std::string key(kKeyBytes, '0');
-  for (std::size_t i = kKeyBytes; i-- > 0; index /= 10) key[i] = static_cast<char>('0' + index % 10);
+  for (std::size_t i = kKeyBytes; i-- > 0; index /= 10)
+    key[i] = static_cast<char>('0' + index % 10);
   return key;
 }
 [[nodiscard]] inline std::string channel_name(std::size_t index, std::size_t channels) {
@@ -118,7 +119,8 @@ inline void append_frame(std::string& out, Feed& feed, std::int64_t time) {
   out.resize(before + kHeaderBytesMax + feed.bytes_max());
   char* const payload = out.data() + before + kHeaderBytesMax;
   const auto bytes = static_cast<std::size_t>(feed.write(payload, time) - payload);
-  const auto header = kHeaderBytesMax - static_cast<std::size_t>(payload - seal_text_frame(payload, bytes));
+  const auto header =
+      kHeaderBytesMax - static_cast<std::size_t>(payload - seal_text_frame(payload, bytes));
   if (header != 0) std::memmove(out.data() + before, out.data() + before + header, bytes + 2);
   out.resize(before + kHeaderBytesMax - header + bytes);
 }

@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <libwebsockets.h>
 #include <set>
 #include <string>
 #include <vector>
-
-#include <libwebsockets.h>
 
 #include "../common/message.hpp"
 #include "../servers/control.hpp"

@@ -45,16 +45,18 @@ function isBehind() {
 
 let begin = 0n;
 let taken = 0;
-let waited = 0n;
-let idleSince = 0n;
+let spunUs = 0;
+let idleSinceCpu = -1; // CPU time when nothing was due any more.
+const cpuUs = () => { const used = process.cpuUsage(); return used.user + used.system; };
 function turn() {
   const now = process.hrtime.bigint();
   if (rate === 0) {
     if (!isBehind()) for (let i = 0; i < k; i++) publish(BENCH_EPOCH + now);
   } else {
     const due = Math.floor(Number(now - begin) * rate / 1e9) - taken;
-    if (due > 0 && idleSince !== 0n) waited += now - idleSince;
-    idleSince = due > 0 ? 0n : idleSince || now;
+    if (due > 0 && idleSinceCpu >= 0) spunUs += cpuUs() - idleSinceCpu;
+    if (due > 0) idleSinceCpu = -1;
+    else if (idleSinceCpu < 0) idleSinceCpu = cpuUs();
     for (let i = 0; i < due; i++) {
       taken += 1;
       publish(BENCH_EPOCH + begin + BigInt(Math.floor(taken * 1e9 / rate)));
@@ -72,6 +74,6 @@ process.stdin.on('data', () => {
 });
 process.stdin.on('end', () => {
   const elapsed = Number(process.hrtime.bigint() - begin);
-  console.log(JSON.stringify({ published: seq, spin_share: started ? Number(waited) / elapsed : 0 }));
+  console.log(JSON.stringify({ published: seq, spin_share: started ? spunUs * 1000 / elapsed : 0 }));
   process.exit(0);
 });

@@ -92,13 +92,14 @@ class Schedule {
   [[nodiscard]] std::size_t due() {
     now_ = bench_now();
     if (period_ns_ == 0) return k_;
-    const auto until_now = static_cast<std::uint64_t>(static_cast<double>(now_ - begin_) / period_ns_);
+    const auto until_now =
+        static_cast<std::uint64_t>(static_cast<double>(now_ - begin_) / period_ns_);
     if (until_now > taken_) {
-      if (idle_since_ != 0) waited_ns_ += now_ - idle_since_;
-      idle_since_ = 0;
+      if (idle_since_cpu_ != 0) spun_ns_ += thread_cpu_ns() - idle_since_cpu_;
+      idle_since_cpu_ = 0;
       return static_cast<std::size_t>(until_now - taken_);
     }
-    if (idle_since_ == 0) idle_since_ = now_;
+    if (idle_since_cpu_ == 0) idle_since_cpu_ = thread_cpu_ns();
     return 0;
   }
   /// The intended time of the next message.
@@ -112,7 +113,7 @@ class Schedule {
   /// message burnt; the driver takes it off the CPU time.
   void report() const {
     const auto elapsed = static_cast<double>(bench_now() - begin_);
-    report(static_cast<double>(waited_ns_) / elapsed);
+    report(static_cast<double>(spun_ns_) / elapsed);
   }
   void report(double spin_share) const {
     std::printf("{\"published\": %llu, \"spin_share\": %.6f}\n",
@@ -126,8 +127,9 @@ class Schedule {
   double period_ns_;
   std::int64_t begin_;
   std::int64_t now_ = 0;
-  std::int64_t idle_since_ = 0;
-  std::int64_t waited_ns_ = 0;
+  /// CPU time of this thread when nothing was due any more; 0 while something is.
+  std::int64_t idle_since_cpu_ = 0;
+  std::int64_t spun_ns_ = 0;
   std::uint64_t taken_ = 0;
 };
 

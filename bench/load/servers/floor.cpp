@@ -155,7 +155,8 @@ void echo(const Settings& settings) {
     if (text.empty()) continue;
     std::string frame = "    " + std::string(text);
     const char* const begin = seal_text_frame(frame.data() + 4, text.size());
-    BareServer::send_all(c.fd, begin, static_cast<std::size_t>(frame.data() + frame.size() - begin));
+    BareServer::send_all(c.fd, begin,
+                         static_cast<std::size_t>(frame.data() + frame.size() - begin));
     c.input.clear();
   }
 }
