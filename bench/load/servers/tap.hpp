@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <netinet/in.h>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <vector>
 
 #include "../client/wire.hpp"
 #include "../common/message.hpp"
@@ -22,10 +24,10 @@ class Tap {
  public:
   explicit Tap(const Settings& settings) : fd_(connect_to(settings)) {
     write_all(upgrade_request("stratwire.v1.json"));
-    while (buffer_.find("\r\n\r\n") == std::string::npos) {
+    while (unread().find(kHeadEnd) == std::string_view::npos) {
       if (!receive()) refuse();
     }
-    buffer_.erase(0, buffer_.find("\r\n\r\n") + 4);
+    keep(unread().substr(unread().find(kHeadEnd) + kHeadEnd.size()));
     const std::string_view all = R"({"type":"Subscribe","id":1,"channels":["prices:*"]})";
     write_all(masked_frame(1, all, 0x1b2c3d4e));
     while (!subscribed_) {
@@ -88,23 +90,30 @@ class Tap {
     }
   }
 
+  [[nodiscard]] std::string_view unread() const { return {buffer_.data(), used_}; }
+
   bool receive() {
-    const std::size_t before = buffer_.size();
-    buffer_.resize(before + kReceiveBytes);
-    const ssize_t got = recv(fd_, buffer_.data() + before, kReceiveBytes, 0);
-    buffer_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(0, got)));
+    const ssize_t got = recv(fd_, buffer_.data() + used_, buffer_.size() - used_, 0);
+    if (got > 0) used_ += static_cast<std::size_t>(got);
     return got > 0;
   }
 
-  void count() {
-    std::string_view input = buffer_;
-    split_frames(input, Sink{*this});
-    buffer_.erase(0, buffer_.size() - input.size());
+  /// Moves what is still needed to the front.
+  void keep(std::string_view rest) {
+    std::memmove(buffer_.data(), rest.data(), rest.size());
+    used_ = rest.size();
   }
 
-  static constexpr std::size_t kReceiveBytes = 64 * 1024;
+  void count() {
+    std::string_view input = unread();
+    split_frames(input, Sink{*this});
+    keep(input);
+  }
+
+  static constexpr std::string_view kHeadEnd = "\r\n\r\n";
   int fd_;
-  std::string buffer_{};
+  std::vector<char> buffer_ = std::vector<char>(256 * 1024);
+  std::size_t used_ = 0;
   std::uint64_t messages_ = 0;
   bool subscribed_ = false;
 };

@@ -1,0 +1,145 @@
+#!/usr/bin/python3
+"""The way from raw measurements to figures, tables and plots."""
+
+import json
+import os
+import re
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, os.pardir, "load"))
+
+import figures  # noqa: E402
+import report  # noqa: E402
+import rows  # noqa: E402
+import svg  # noqa: E402
+
+
+def measurement(name="stratwire", round_number=0, kind="fan-out", **result):
+    whole = {"window_s": 1.0, "deliveries": 1000, "deliveries_per_s": 1000.0, "busy_share": 0.5,
+             "cpu_share": 0.5, "server_cpu_s": 1.0, "lost": 0, "told": 0, "disordered": 0, "not_ours": 0,
+             "upgrade_s": 0.1, "memory_per_connection": 512}
+    whole.update(result)
+    return {"row": f"row of {kind}", "name": name, "round": round_number, "kind": kind, "connections": 10,
+            "k": 1, "rate": 100 if kind == "rate" else 0, "message_bytes": 159, "floor": "floor_log",
+            "result": whole, "server": {}}
+
+
+def latency(*values_us):
+    ordered = sorted(values_us)
+    return {"count": len(ordered), "mean": 0, "p50": ordered[len(ordered) // 2] * 1000,
+            "p90": ordered[-1] * 1000, "p99": ordered[-1] * 1000, "p99.9": ordered[-1] * 1000,
+            "max": ordered[-1] * 1000, "buckets": [[value * 1000, 1] for value in ordered]}
+
+
+class FiguresTest(unittest.TestCase):
+    def test_a_row_is_the_median_of_its_rounds(self):
+        cell = figures.summarize([measurement(round_number=i, deliveries_per_s=rate)
+                                  for i, rate in enumerate((9000, 1000, 2000))])[0]
+        self.assertEqual(cell["value"], (2, 1, 9))
+
+    def test_the_ratio_is_formed_within_a_round(self):
+        # The second round is ten times slower for both: the ratio does not see it.
+        cells = figures.summarize([
+            measurement("floor_log", 0, deliveries_per_s=1000), measurement(round_number=0, deliveries_per_s=500),
+            measurement("floor_log", 1, deliveries_per_s=100), measurement(round_number=1, deliveries_per_s=50)])
+        self.assertEqual(cells[1]["ratio"], (0.5, 0.5, 0.5))
+
+    def test_spinning_is_taken_off_the_cpu_time(self):
+        spun = measurement(server_cpu_s=0.9, deliveries=1_000_000)
+        spun["server"] = {"spin_share": 0.4}
+        self.assertAlmostEqual(figures.cpu_s_per_million(spun), 0.5)
+        self.assertIsNone(figures.cpu_s_per_million(measurement(deliveries=0)))
+
+    def test_remarks(self):
+        for result, text in (({"lost": 1}, "broken stream"), ({"disordered": 1}, "broken stream"),
+                             ({"not_ours": 1}, "broken stream"), ({"told": 4}, "4 given up"),
+                             ({"busy_share": 0.99, "cpu_share": 0.99}, "generator is the limit"),
+                             ({"busy_share": 0.8, "cpu_share": 0.5}, "others used"),
+                             ({"server_cpu_s": 0.5}, "server was off its core")):
+            self.assertIn(text, "; ".join(figures.remarks(measurement(**result))), result)
+        self.assertEqual(figures.remarks(measurement()), [])
+
+    def test_a_rate_that_is_not_reached_is_saturated(self):
+        held = measurement(kind="rate", deliveries=1000, latency_ns=latency(1))
+        fell = measurement(kind="rate", deliveries=900, latency_ns=latency(1))
+        self.assertEqual(figures.remarks(held), [])
+        self.assertIn("saturated: 90%", figures.remarks(fell)[0])
+
+
+class PlanTest(unittest.TestCase):
+    def test_every_row_has_its_floor_and_known_servers(self):
+        known = {*rows.servers("."), "uws"}
+        for row in rows.rows():
+            self.assertIn(row.floor, row.servers, row.name)
+            self.assertLessEqual(set(row.servers), known, row.name)
+            self.assertIn(row.kind, rows.KINDS)
+        self.assertEqual(len({row.name for row in rows.rows()}), len(rows.rows()))
+
+    def test_a_server_whose_program_is_not_there_says_what_to_install(self):
+        absent = rows.Server("x", ("x",), needs="/no/such/program", package="some-package")
+        self.assertIn("some-package", absent.missing)
+
+
+class PlotTest(unittest.TestCase):
+    def test_a_logarithmic_axis_has_decades_at_equal_distance(self):
+        axis = svg.Axis(1, 1000, 0, 300, log=True)
+        self.assertEqual([round(axis.at(value)) for value in (1, 10, 100, 1000)], [0, 100, 200, 300])
+
+    def test_axes_have_a_few_ticks_inside_their_range(self):
+        for low, high, log in ((0, 47e6, False), (0, 0.3, False), (2, 5, True), (1, 1e6, True)):
+            ticks = svg.Axis(low, high, 0, 1, log).ticks()
+            self.assertTrue(2 <= len(ticks) <= 9, (low, high, ticks))
+            self.assertTrue(all(low <= tick <= high * 1.001 for tick in ticks), ticks)
+
+    def test_percentiles_of_rounds_together(self):
+        points = report.percentile_points([latency(*range(1, 51)), latency(*range(51, 101))])
+        self.assertEqual(points[0], (1, 1))
+        at_90 = min(points, key=lambda point: abs(point[0] - 10))
+        self.assertAlmostEqual(at_90[1], 90, delta=2)
+
+
+class PageTest(unittest.TestCase):
+    def page_of(self, measurements):
+        run = dict.fromkeys(("machine", "cores", "kernel", "compiler", "flags", "commit", "command", "started",
+                             "rounds", "window_s", "warmup_s"), "<x>")
+        run.update(changed=False, load_before=0.0)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "run.json")
+            with open(path, "w", encoding="utf-8") as file:
+                failures = [{"row": "r", "name": "ws", "round": 0, "why": "<gone>"}]
+                json.dump({"run": run, "failures": failures, "measurements": measurements}, file)
+            self.assertEqual(report.main([path]), 0)
+            texts = []
+            for end in ("html", "md"):
+                with open(os.path.join(folder, "run." + end), encoding="utf-8") as file:
+                    texts.append(file.read())
+            return texts
+
+    def test_every_kind_of_row_is_in_page_and_table_and_plots_are_well_formed(self):
+        measurements = []
+        for kind in rows.KINDS:
+            for name in ("floor_log", "stratwire"):
+                extra = {"latency_ns": latency(*range(1, 200))} if kind in ("rate", "round-trip") else {}
+                for place in (1, 2):
+                    one = measurement(name, kind=kind, **extra)
+                    one.update(row=f"{kind} {place}", connections=10 ** place, message_bytes=159 * place)
+                    measurements.append(one)
+        page, markdown = self.page_of(measurements)
+        plots = re.findall(r"<svg.*?</svg>", page, re.S)
+        self.assertEqual(len(plots), 1 + 1 + 4 + 2)
+        for plot in plots:
+            xml.etree.ElementTree.fromstring(plot)
+        for kind in rows.KINDS:
+            self.assertIn(f"{kind} 2", page)
+            self.assertIn(f"| {kind} 2 | stratwire |", markdown)
+        self.assertIn("&lt;gone&gt;", page)
+        self.assertNotIn("<x>", page)
+        self.assertNotIn("src=", page)
+
+
+if __name__ == "__main__":
+    unittest.main()
