@@ -2,23 +2,38 @@
 
 namespace stratwire::server {
 
-Result<Channel*> ChannelRegistry::find_or_make(std::string_view name, Asker asker) {
+ChannelRegistry::ChannelRegistry(const ServerConfig& config, session::LogBudget& budget)
+    : kinds_(std::make_shared<const session::KindSet>(config.kinds.begin(), config.kinds.end())),
+      channels_max_(config.channels_max),
+      policies_(config.policies),
+      rules_{.log = {config.channel_log.messages_max, config.channel_log.bytes_max,
+                     config.channel_log.age_max},
+             .budget = &budget} {}
+
+Channel* ChannelRegistry::find(std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = channels_.find(name);
+  return found == channels_.end() ? nullptr : found->second.get();
+}
+
+Result<Channel*> ChannelRegistry::find_or_make(std::string_view name) {
   const std::lock_guard lock(mutex_);
   if (const auto found = channels_.find(name); found != channels_.end()) {
     return found->second.get();
   }
   const auto parsed = session::parse_channel_name(name, session::Wildcards::refused);
   if (!parsed) return parsed.error();
-  const bool by_client = asker == Asker::client;
-  if (channels_.size() >= channels_max_ ||
-      (by_client && made_by_clients_ >= (channels_max_ + 1) / 2)) {
+  if (channels_.size() >= channels_max_) {
     return Error{Errc::too_many_channels, 0,
                  "the server has no room for another of its " + std::to_string(channels_max_) +
-                     " channels; subscribe to ones that are published, or raise "
+                     " channels; publish to those that are there, or raise "
                      "ServerConfig::channels_max"};
   }
-  if (by_client) ++made_by_clients_;
-  auto channel = std::make_unique<Channel>(static_cast<std::uint32_t>(channels_.size()), *parsed);
+  ChannelRules rules = rules_;
+  const auto policy = policies_.find(parsed->kind);
+  if (policy != policies_.end()) rules.overflow = policy->second.overflow;
+  auto channel =
+      std::make_unique<Channel>(static_cast<std::uint32_t>(channels_.size()), *parsed, rules);
   Channel* const made = channel.get();
   channels_.emplace(made->name(), std::move(channel));
   return made;

@@ -23,7 +23,9 @@ struct Cohort {
   std::vector<Connection*> lagging{};
   /// Routes to this cohort, by channel id; for when it goes.
   std::vector<std::uint32_t> routed_channels{};
-  std::int64_t appended_at_ms = 0;
+  /// For its next Heartbeat.
+  std::vector<ChannelHead> heads{};
+  std::vector<HopTimes> times{};
   bool dirty = false;  ///< Has frames that its members have not been sent.
 };
 

@@ -11,27 +11,9 @@
 #include <stratwire/transport/socket.hpp>
 
 #include "cohort.hpp"
+#include "lane.hpp"
 
 namespace stratwire::server {
-
-/// Bytes for this connection alone: acknowledgements, gaps, pongs, close. Always whole frames,
-/// but for a first one that was begun in the log.
-struct Lane {
-  std::string bytes{};
-  std::size_t sent = 0;
-
-  [[nodiscard]] std::string_view unsent() const noexcept {
-    return std::string_view(bytes).substr(sent);
-  }
-  /// `count` bytes went. What went is forgotten once it is the larger half: a lane that is never
-  /// quite empty must not grow, and moving the rest costs less than sending it did.
-  void take(std::size_t count) {
-    sent += count;
-    if (sent <= bytes.size() / 2) return;
-    bytes.erase(0, sent);
-    sent = 0;
-  }
-};
 
 /// Kept small: ten thousand idle ones are ordinary. What is needed only sometimes is behind a
 /// pointer.
@@ -64,22 +46,31 @@ struct Connection {
   std::int64_t connected_at = 0;  ///< \units Unix nanoseconds
   std::int64_t heard_at_ms = 0;   ///< Monotonic.
   std::int64_t deadline_ms = 0;   ///< Of handshake and closing.
+  std::int64_t progress_ms = 0;   ///< While lagging: when the kernel took something last.
   std::uint32_t member_slot = 0;
   std::uint32_t frame_rest = 0;  ///< Of the frame that the cursor lies in; 0 between frames.
   std::uint32_t gaps = 0;
   Phase phase = Phase::handshake;
   Dialect dialect = Dialect::json;
   transport::Interest interest = transport::Interest::read;  ///< As the host has it.
-  bool lagging = false;      ///< Waits for the socket to become writable.
-  bool read_paused = false;  ///< Does not read its replies: no more requests are taken.
-  bool awaits_hub = false;   ///< A subscription is being made; later requests wait.
-  bool awaits_page = false;  ///< Figures for a page are being gathered.
-  bool failed = false;       ///< Fanout has told of its end; nothing more is sent.
+  bool lagging = false;        ///< Waits for the socket to become writable.
+  bool read_paused = false;    ///< Does not read its replies: no more requests are taken.
+  bool awaits_hub = false;     ///< A subscription is being made; later requests wait.
+  bool awaits_page = false;    ///< Figures for a page are being gathered.
+  bool replaying = false;      ///< Has not been sent all of a replay yet.
+  bool pulling = false;        ///< The hub makes the replay's next piece.
+  bool holds_request = false;  ///< One that waits for the end of the replay; later ones wait too.
+  bool drained = false;        ///< Stands in Fanout::drained.
+  bool failed = false;         ///< Fanout has told of its end; nothing more is sent.
+  bool slow = false;           ///< Fanout has told that it is beyond its hard limit.
+  bool counted = true;         ///< In Core::connections; refused ones are not.
   bool ping_sent = false;
   bool shutdown_when_sent = false;  ///< Say that no more comes as soon as the lane is empty.
 
   /// Whether what comes in may be taken now.
-  [[nodiscard]] bool reads() const noexcept { return !read_paused && !awaits_hub && !awaits_page; }
+  [[nodiscard]] bool reads() const noexcept {
+    return !read_paused && !awaits_hub && !awaits_page && !holds_request;
+  }
   [[nodiscard]] std::string_view lane_unsent() const noexcept {
     return lane ? lane->unsent() : std::string_view{};
   }

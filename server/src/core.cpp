@@ -24,9 +24,15 @@ Errc check_texts(std::string_view first, std::string_view second) noexcept {
 
 Core::Core(ServerConfig settings, std::uint64_t epoch_now)
     : config(std::move(settings)),
+      lane_hard_bytes(config.lane_hard_bytes_max != 0 ? config.lane_hard_bytes_max
+                                                      : 4 * config.lane_bytes_max),
+      lane_hard_messages(config.lane_hard_messages_max != 0 ? config.lane_hard_messages_max
+                                                            : 4 * config.lane_messages_max),
       epoch(epoch_now),
       opened_at_ns(telemetry::monotonic_ns()),
-      registry(config.kinds, config.channels_max),
+      log_budget(config.log_total_bytes_max),
+      registry(config, log_budget),
+      governor(config.accepts_per_second, config.accepts_burst),
       inbox({.capacity = config.inbox_messages, .producers = 1, .threads = kPublishingThreads}),
       figures(config.io_threads) {}
 
@@ -58,6 +64,24 @@ std::uint64_t Core::pressure_bytes() const noexcept {
 std::uint32_t Core::paced_bytes(std::size_t bytes) const noexcept {
   const std::size_t share = config.lane_bytes_max / config.lane_messages_max + 1;
   return static_cast<std::uint32_t>(std::max(bytes, share));
+}
+
+void Core::begin_go_away(std::chrono::milliseconds deadline) {
+  // relaxed: a figure; one more or less moves the times by that much.
+  reconnects_ = std::max<std::uint64_t>(1, connections.load(std::memory_order_relaxed));
+  reconnect_span_ms_ = std::max(static_cast<std::uint64_t>(config.drain.reconnect_spread.count()),
+                                reconnects_ * 1'000 / config.accepts_per_second);
+  const auto deadline_ms = static_cast<std::uint32_t>(deadline.count());
+  go_away_ = {deadline_ms, deadline_ms, config.drain.alternatives};
+}
+
+GoAway Core::next_go_away() {
+  // relaxed: only that no two draw the same matters.
+  const std::uint64_t drawn = reconnects_drawn_.fetch_add(1, std::memory_order_relaxed);
+  GoAway message = go_away_;
+  message.reconnect_after_ms +=
+      static_cast<std::uint32_t>(reconnect_span_ms_ * drawn / reconnects_);
+  return message;
 }
 
 void Core::connection_gone() noexcept {

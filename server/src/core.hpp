@@ -13,8 +13,10 @@
 #include <vector>
 
 #include <stratwire/server.hpp>
+#include <stratwire/session/log_budget.hpp>
 #include <stratwire/telemetry/counter.hpp>
 
+#include "accept_governor.hpp"
 #include "channel.hpp"
 #include "figures.hpp"
 #include "submission.hpp"
@@ -44,6 +46,15 @@ class Core {
   /// What a message of `bytes` counts in a lane, so that neither limit of a lane is passed.
   [[nodiscard]] std::uint32_t paced_bytes(std::size_t bytes) const noexcept;
 
+  /// Makes ready what every connection is told before it is closed.
+  ///
+  /// \thread the drain's, before any shard says GoAway
+  void begin_go_away(std::chrono::milliseconds deadline);
+  /// The GoAway of the next connection: each has a time of its own to come back.
+  ///
+  /// \thread any shard's, after begin_go_away()
+  [[nodiscard]] GoAway next_go_away();
+
   /// One connection less; wakes wait_until_empty().
   void connection_gone() noexcept;
   /// \return false when connections were left at the deadline
@@ -54,16 +65,21 @@ class Core {
   }
 
   const ServerConfig config;
+  const std::size_t lane_hard_bytes;
+  const std::size_t lane_hard_messages;
   const std::uint64_t epoch;
   const std::int64_t opened_at_ns;  ///< Monotonic.
+  session::LogBudget log_budget;    ///< The hub's.
   ChannelRegistry registry;
+  AcceptGovernor governor;
   queue::Mpmc<Submission> inbox;
   std::vector<ShardFigures> figures;  ///< One per shard.
   /// Empty in a simulation. Here, because a publish() may still be waking the first one when the
   /// Server goes.
   std::vector<std::unique_ptr<IoThread>> threads;
 
-  std::atomic<bool> closed{false};
+  std::atomic<bool> draining{false};  // written by drain()
+  std::atomic<bool> closed{false};    // written by drain()
   std::atomic<std::uint64_t> connections{0};
   std::atomic<std::uint64_t> next_connection_id{1};
   /// Paced bytes that were published and are not yet part of a thread's lag.
@@ -72,11 +88,18 @@ class Core {
   // Written by the hub.
   telemetry::Counter published;
   telemetry::Counter not_encodable;
+  telemetry::Gauge log_bytes;
+  telemetry::Gauge log_evicted;
   // Written by publishers.
   telemetry::SharedCounter publish_back_pressured;
   telemetry::SharedCounter publish_refused;
 
  private:
+  // Written by begin_go_away(), then only read.
+  GoAway go_away_{};
+  std::uint64_t reconnects_ = 1;
+  std::uint64_t reconnect_span_ms_ = 0;
+  std::atomic<std::uint64_t> reconnects_drawn_{0};  // written by every shard
   std::mutex empty_mutex_;
   std::condition_variable empty_;
 };

@@ -1,6 +1,7 @@
 #include "fanout.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <sys/uio.h>
 #include <utility>
@@ -12,6 +13,14 @@ namespace {
 
 /// Replies that a connection may have waiting before its requests are left unread.
 constexpr std::size_t kUnreadRepliesBytesMax = 256 * 1024;
+/// Messages of one heartbeat interval whose times are told.
+constexpr std::size_t kSamplesMax = 256;
+
+/// Whether a reader that is lapped gets the frame all the same.
+bool is_kept(const FrameMark& mark) noexcept {
+  return mark.keep == FrameMark::Keep::always ||
+         (mark.channel != nullptr && mark.channel->overflow() == Overflow::lossless);
+}
 
 }  // namespace
 
@@ -27,7 +36,10 @@ Fanout::Route& Fanout::route_of(Channel& channel) {
     route.channel = &channel;
     const std::string wildcard = std::string(channel.kind()) + ":*";
     for (const auto& [key, cohort] : cohorts_) {
-      if (std::ranges::binary_search(cohort->channels, wildcard)) route_to(*cohort, channel);
+      if (std::ranges::binary_search(cohort->channels, wildcard) ||
+          std::ranges::binary_search(cohort->channels, channel.name())) {
+        route_to(*cohort, channel);
+      }
     }
   }
   return route;
@@ -40,7 +52,7 @@ void Fanout::route_to(Cohort& cohort, Channel& channel) {
   cohort.routed_channels.push_back(channel.id());
 }
 
-Cohort& Fanout::cohort_of(Dialect dialect, std::vector<std::string> channels, Now now) {
+Cohort& Fanout::cohort_of(Dialect dialect, std::vector<std::string> channels) {
   std::string key = cohort_key(dialect, channels);
   const auto found = cohorts_.find(key);
   if (found != cohorts_.end()) return *found->second;
@@ -49,14 +61,13 @@ Cohort& Fanout::cohort_of(Dialect dialect, std::vector<std::string> channels, No
   Cohort& cohort = *made;
   cohort.dialect = dialect;
   cohort.channels = std::move(channels);
-  cohort.appended_at_ms = now.ms;
   cohorts_.emplace(std::move(key), std::move(made));
   for (const std::string& name : cohort.channels) {
     if (!name.ends_with(":*")) {
-      // Granted by the hub, so that the channel exists.
-      if (const auto channel = core_.registry.find_or_make(name, ChannelRegistry::Asker::client)) {
-        route_of(**channel);
-        route_to(cohort, **channel);
+      // One that nobody has published yet is found when its first frame comes.
+      if (Channel* const channel = core_.registry.find(name)) {
+        route_of(*channel);
+        route_to(cohort, *channel);
       }
       continue;
     }
@@ -70,8 +81,8 @@ Cohort& Fanout::cohort_of(Dialect dialect, std::vector<std::string> channels, No
   return cohort;
 }
 
-void Fanout::join(Connection& c, std::vector<std::string> channels, Now now) {
-  Cohort& cohort = cohort_of(c.dialect, std::move(channels), now);
+void Fanout::join(Connection& c, std::vector<std::string> channels) {
+  Cohort& cohort = cohort_of(c.dialect, std::move(channels));
   c.cohort = &cohort;
   c.cursor = cohort.log.head();
   c.member_slot = static_cast<std::uint32_t>(cohort.members.size());
@@ -111,7 +122,9 @@ void Fanout::on_frame(const Frame& frame) {
     }
     return;
   }
-  for (Cohort* cohort : route_of(*frame.channel).cohorts[static_cast<std::size_t>(frame.codec)]) {
+  Route& route = route_of(*frame.channel);
+  note(route, frame);
+  for (Cohort* cohort : route.cohorts[static_cast<std::size_t>(frame.codec)]) {
     if (frame.audience == Frame::Audience::native && cohort->dialect == Dialect::plain) continue;
     append(*cohort, frame.bytes, {.seq = frame.seq, .channel = frame.channel});
   }
@@ -125,9 +138,11 @@ void Fanout::append(Cohort& cohort, std::span<const char> frame, FrameMark mark)
 }
 
 void Fanout::write(Now now) {
+  for (; samples_written_ < samples_.size(); ++samples_written_) {
+    samples_[samples_written_].written_ns = now.wall_ns;
+  }
   for (Cohort* const cohort : dirty_) {
     cohort->dirty = false;
-    cohort->appended_at_ms = now.ms;
     write_cohort(*cohort, now);
   }
   dirty_.clear();
@@ -169,7 +184,7 @@ void Fanout::flush(Connection& c, Now now) {
     }
     const transport::IoResult result = send_waiting(c);
     if (result.status == transport::IoStatus::would_block) {
-      begin_lagging(c);
+      begin_lagging(c, now);
       return;
     }
     if (result.status != transport::IoStatus::ok) {
@@ -180,10 +195,11 @@ void Fanout::flush(Connection& c, Now now) {
       // It takes what is on its way to it: the time for its answer begins when it has all.
       c.deadline_ms = now.ms + limits::kCloseTimeout.count();
     }
+    c.progress_ms = now.ms;
     const std::size_t from_lane = std::min(result.bytes, lane_bytes);
     sent(c, from_lane, result.bytes - from_lane);
     if (result.bytes < lane_bytes + log_bytes) {
-      begin_lagging(c);
+      begin_lagging(c, now);
       return;
     }
   }
@@ -214,9 +230,10 @@ void Fanout::fail(Connection& c) {
   broken.push_back(c.token);
 }
 
-void Fanout::begin_lagging(Connection& c) {
+void Fanout::begin_lagging(Connection& c, Now now) {
   if (c.lagging) return;
   c.lagging = true;
+  c.progress_ms = now.ms;
   if (c.cohort != nullptr) {
     if (c.cohort->lagging.empty()) lagging_cohorts_.push_back(c.cohort);
     c.cohort->lagging.push_back(&c);
@@ -225,10 +242,11 @@ void Fanout::begin_lagging(Connection& c) {
 }
 
 void Fanout::end_lagging(Connection& c) {
-  if (c.read_paused) {
-    c.read_paused = false;
+  if ((c.read_paused || c.replaying) && !c.drained) {
+    c.drained = true;
     drained.push_back(c.token);
   }
+  c.read_paused = false;
   if (c.lagging) {
     c.lagging = false;
     if (c.cohort != nullptr) stop_lagging(*c.cohort, c);
@@ -256,8 +274,9 @@ void Fanout::finish_frame(Connection& c) {
   // Nothing may stand inside a frame: the rest of one that was begun goes first.
   if (c.frame_rest == 0) return;
   const auto rest = c.cohort->log.from(c.cursor).first(c.frame_rest);
-  counters_.delivered.add(count_data(c.cohort->log.marks_from(c.cursor).first(1)));
-  c.lane->bytes.append(rest.data(), rest.size());
+  const std::uint32_t messages = count_data(c.cohort->log.marks_from(c.cursor).first(1));
+  counters_.delivered.add(messages);
+  c.lane->append_rest({rest.data(), rest.size()}, messages);
   c.cursor += rest.size();
   c.frame_rest = 0;
 }
@@ -265,8 +284,27 @@ void Fanout::finish_frame(Connection& c) {
 void Fanout::append_to_lane(Connection& c, transport::Opcode opcode, std::string_view payload) {
   if (!c.lane) c.lane = std::make_unique<Lane>();
   finish_frame(c);
-  transport::append_frame(c.lane->bytes, {opcode}, payload);
+  c.lane->append_frame(opcode, payload);
   hold_requests_if_unread(c);
+}
+
+void Fanout::append_ready(Connection& c, std::string_view frames, std::uint32_t messages) {
+  if (frames.empty()) return;
+  if (!c.lane) c.lane = std::make_unique<Lane>();
+  finish_frame(c);
+  counters_.delivered.add(messages);
+  c.lane->append(frames, messages);
+}
+
+void Fanout::cut(Connection& c) {
+  if (c.frame_rest != 0) {
+    // It was begun, so that nothing waits in the lane.
+    if (!c.lane) c.lane = std::make_unique<Lane>();
+    finish_frame(c);
+  } else if (c.lane) {
+    c.lane->forget_unbegun();
+  }
+  if (c.cohort != nullptr) c.cursor = c.cohort->log.head();
 }
 
 void Fanout::hold_requests_if_unread(Connection& c) {
@@ -283,17 +321,16 @@ void Fanout::reply(Connection& c, const WsMessage& message) {
 }
 
 void Fanout::finish_log(Connection& c) {
-  if (c.cohort == nullptr) return;
+  if (c.cohort == nullptr || c.cursor == c.cohort->log.head()) return;
+  if (!c.lane) c.lane = std::make_unique<Lane>();
+  finish_frame(c);
   const auto rest = c.cohort->log.from(c.cursor);
-  if (!rest.empty()) {
-    // Theirs from here on, like those that flush() sends.
-    counters_.delivered.add(count_data(c.cohort->log.marks_from(c.cursor)));
-    if (!c.lane) c.lane = std::make_unique<Lane>();
-    c.lane->bytes.append(rest.data(), rest.size());
-    hold_requests_if_unread(c);
-  }
-  c.cursor = c.cohort->log.head();
-  c.frame_rest = 0;
+  // Theirs from here on, like those that flush() sends.
+  const std::uint32_t messages = count_data(c.cohort->log.marks_from(c.cursor));
+  counters_.delivered.add(messages);
+  c.lane->append({rest.data(), rest.size()}, messages);
+  c.cursor += rest.size();
+  hold_requests_if_unread(c);
 }
 
 // ---- Slow readers
@@ -313,15 +350,6 @@ void Fanout::relieve(Cohort& cohort) {
 }
 
 void Fanout::lap(Connection& c) {
-  // One that did not even take the gaps of its last lap is beyond help; it comes back and starts
-  // anew. So its lane never holds more than the limit and what one lap adds.
-  if (c.lane_unsent().size() > core_.config.lane_bytes_max) {
-    if (c.failed) return;
-    core_.log(LogLevel::warning,
-              "connection " + std::to_string(c.id) + " does not read and was dropped");
-    fail(c);
-    return;
-  }
   if (!c.lane) c.lane = std::make_unique<Lane>();
   finish_frame(c);
   const FrameLog& log = c.cohort->log;
@@ -330,17 +358,23 @@ void Fanout::lap(Connection& c) {
     const std::uint64_t begin = i == 0 ? c.cursor : marks[i - 1].end;
     const auto frame = log.from(begin).first(marks[i].end - begin);
     counters_.delivered.add();
-    c.lane->bytes.append(frame.data(), frame.size());
+    c.lane->append({frame.data(), frame.size()}, 1);
   };
   for (std::size_t i = 0; i < marks.size(); ++i) {
-    if (marks[i].keep == FrameMark::Keep::always) keep(i);
+    if (is_kept(marks[i])) keep(i);
   }
   find_lapped(marks);
   for (const Lapped& lapped : lapped_) {
     tell_gap(c, lapped);
-    if (lapped.channel->conflates()) keep(lapped.last_mark);
+    if (lapped.channel->overflow() == Overflow::conflate) keep(lapped.last_mark);
   }
   c.cursor = log.head();
+  // One that takes neither what is kept for it nor its gaps: it comes back and resumes.
+  if (!c.slow && (c.lane->unsent().size() > core_.lane_hard_bytes ||
+                  c.lane->messages() > core_.lane_hard_messages)) {
+    c.slow = true;
+    slow.push_back(c.token);
+  }
 }
 
 void Fanout::find_lapped(std::span<const FrameMark> marks) {
@@ -348,7 +382,7 @@ void Fanout::find_lapped(std::span<const FrameMark> marks) {
   lapped_by_channel_.assign(routes_.size(), 0);
   for (std::size_t i = 0; i < marks.size(); ++i) {
     const FrameMark& mark = marks[i];
-    if (mark.channel == nullptr) continue;
+    if (mark.channel == nullptr || is_kept(mark)) continue;
     std::uint32_t& place = lapped_by_channel_[mark.channel->id()];
     if (place == 0) {
       lapped_.push_back({mark.channel, mark.seq, mark.seq, i});
@@ -361,7 +395,7 @@ void Fanout::find_lapped(std::span<const FrameMark> marks) {
 }
 
 void Fanout::tell_gap(Connection& c, const Lapped& lapped) {
-  const bool conflates = lapped.channel->conflates();
+  const bool conflates = lapped.channel->overflow() == Overflow::conflate;
   const std::uint64_t to = conflates ? lapped.to - 1 : lapped.to;
   if (to < lapped.from) return;
   counters_.missed.add(to - lapped.from + 1);
@@ -374,29 +408,96 @@ void Fanout::tell_gap(Connection& c, const Lapped& lapped) {
                     Gap{core_.epoch, lapped.from, to,
                         conflates ? Gap::Reason::conflated : Gap::Reason::slow_consumer}};
   const Codec codec = codec_of(c.dialect);
-  if (encode(codec, gap, encoded_)) {
-    transport::append_frame(c.lane->bytes, {opcode_of(codec)}, encoded_);
-  }
+  if (encode(codec, gap, encoded_)) c.lane->append_frame(opcode_of(codec), encoded_);
 }
 
 // ---- Time
 
+void Fanout::note(Route& route, const Frame& frame) {
+  route.seq = frame.seq;
+  const std::uint32_t id = frame.channel->id();
+  if (route.beat != beat_) {
+    route.beat = beat_;
+    active_.push_back(id);
+  }
+  if (frame.seq % kHopSampleEvery != 0 || frame.published_ns == 0) return;
+  // A message comes once for each codec.
+  const bool is_new =
+      samples_.empty() || samples_.back().channel != id || samples_.back().seq != frame.seq;
+  if (is_new && samples_.size() < kSamplesMax) {
+    samples_.push_back({id, frame.seq, frame.published_ns, 0});
+  }
+}
+
 void Fanout::beat(Now now) {
-  // The same bytes for every cohort of a codec.
+  write(now);
+  gather_heads();
+  gather_times();
+  // The same bytes for every cohort of a codec that has nothing of its own to be told.
   std::string frames[2];
-  const std::int64_t interval = core_.config.heartbeat_interval.count();
   for (const auto& [key, cohort] : cohorts_) {
-    if (cohort->dialect == Dialect::plain || now.ms - cohort->appended_at_ms < interval) continue;
+    if (cohort->dialect == Dialect::plain) continue;
+    if (!cohort->heads.empty() || !cohort->times.empty()) {
+      append_own_heartbeats(*cohort, now);
+      continue;
+    }
     const Codec codec = codec_of(cohort->dialect);
     std::string& frame = frames[static_cast<std::size_t>(codec)];
     if (frame.empty()) {
-      encoded_.clear();
-      if (!encode(codec, {{}, Heartbeat{now.wall_ns}}, encoded_)) continue;
-      transport::append_frame(frame, {opcode_of(codec)}, encoded_);
+      const auto ready = encoder_.any(codec, {{}, Heartbeat{now.wall_ns}});
+      if (ready) frame.assign(ready->data(), ready->size());
     }
     append(*cohort, frame, {.keep = FrameMark::Keep::never});
   }
   write(now);
+}
+
+/// Channels that had messages in the interval before the last one and none in the last one.
+void Fanout::gather_heads() {
+  for (const std::uint32_t id : active_before_) {
+    const Route& route = routes_[id];
+    if (route.beat + 1 != beat_) continue;
+    for (const auto& cohorts : route.cohorts) {
+      for (Cohort* const cohort : cohorts) {
+        if (cohort->dialect == Dialect::plain) continue;
+        cohort->heads.push_back({route.channel->name(), route.seq});
+      }
+    }
+  }
+  active_before_.swap(active_);
+  active_.clear();
+  ++beat_;
+}
+
+void Fanout::gather_times() {
+  for (const Sample& sample : samples_) {
+    const Route& route = routes_[sample.channel];
+    for (const auto& cohorts : route.cohorts) {
+      for (Cohort* const cohort : cohorts) {
+        if (cohort->dialect == Dialect::plain) continue;
+        cohort->times.push_back(
+            {route.channel->name(), sample.seq, sample.published_ns, sample.written_ns});
+      }
+    }
+  }
+  samples_.clear();
+  samples_written_ = 0;
+}
+
+void Fanout::append_own_heartbeats(Cohort& cohort, Now now) {
+  Heartbeat heartbeat{now.wall_ns};
+  const auto take = [](auto& from, auto& to) {
+    to.clear();
+    const std::size_t count = std::min(from.size(), limits::kHeartbeatEntriesMax);
+    std::move(from.end() - static_cast<std::ptrdiff_t>(count), from.end(), std::back_inserter(to));
+    from.resize(from.size() - count);
+  };
+  while (!cohort.heads.empty() || !cohort.times.empty()) {
+    take(cohort.heads, heartbeat.heads);
+    take(cohort.times, heartbeat.times);
+    const auto ready = encoder_.any(codec_of(cohort.dialect), {{}, heartbeat});
+    if (ready) append(cohort, *ready, {.keep = FrameMark::Keep::never});
+  }
 }
 
 std::uint64_t Fanout::lag_bytes() const noexcept {

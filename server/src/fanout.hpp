@@ -16,6 +16,7 @@
 #include "core.hpp"
 #include "figures.hpp"
 #include "frame.hpp"
+#include "frame_encoder.hpp"
 #include "now.hpp"
 #include "shard_host.hpp"
 
@@ -36,8 +37,7 @@ class Fanout {
   void on_frame(const Frame& frame);
   /// Sends what was appended since the last call: one send() per connection.
   void write(Now now);
-  /// Appends a Heartbeat to every native cohort that got nothing for the heartbeat interval, and
-  /// writes.
+  /// Appends a Heartbeat to every native cohort, and writes. Call it once per heartbeat interval.
   void beat(Now now);
   /// How far the slowest reader is behind, in bytes or in messages' worth of them.
   [[nodiscard]] std::uint64_t lag_bytes() const noexcept;
@@ -45,7 +45,7 @@ class Fanout {
   // ---- Members
 
   /// Puts the connection into the cohort of these channels (sorted, each once), at its head.
-  void join(Connection& c, std::vector<std::string> channels, Now now);
+  void join(Connection& c, std::vector<std::string> channels);
   /// Takes it out; the cohort goes with its last member. A connection without one is let be.
   void leave(Connection& c);
 
@@ -54,8 +54,12 @@ class Fanout {
   void reply(Connection& c, const WsMessage& message);
   /// One frame into the lane, between frames of the log.
   void append_to_lane(Connection& c, transport::Opcode opcode, std::string_view payload);
+  /// Frames that are ready, with so many data messages in them, into the lane.
+  void append_ready(Connection& c, std::string_view frames, std::uint32_t messages);
   /// Everything that the log still owes the connection goes into its lane.
   void finish_log(Connection& c);
+  /// Forgets everything that waits for the connection, but for a frame that was begun.
+  void cut(Connection& c);
   /// Sends what waits for this connection.
   void flush(Connection& c, Now now);
   /// Tells the host what the connection waits for, if that changed.
@@ -64,12 +68,22 @@ class Fanout {
   // ---- What the shard must do about connections, by token; it empties the lists
 
   std::vector<std::uint64_t> broken{};   ///< Their sockets take no more: drop them.
-  std::vector<std::uint64_t> drained{};  ///< They read their replies again: take their requests.
+  std::vector<std::uint64_t> slow{};     ///< They are beyond their hard limit: close them.
+  std::vector<std::uint64_t> drained{};  ///< They have taken all: go on with requests and replay.
 
  private:
   struct Route {
     Channel* channel = nullptr;
     std::vector<Cohort*> cohorts[2];  ///< By codec.
+    std::uint64_t seq = 0;            ///< Of its last message.
+    std::uint64_t beat = 0;           ///< In which heartbeat interval that came.
+  };
+  /// A message whose times are told.
+  struct Sample {
+    std::uint32_t channel = 0;
+    std::uint64_t seq = 0;
+    std::int64_t published_ns = 0;
+    std::int64_t written_ns = 0;  ///< 0: is still to be written.
   };
   struct Lapped {
     Channel const* channel = nullptr;
@@ -79,18 +93,22 @@ class Fanout {
   };
 
   Route& route_of(Channel& channel);
-  Cohort& cohort_of(Dialect dialect, std::vector<std::string> channels, Now now);
+  Cohort& cohort_of(Dialect dialect, std::vector<std::string> channels);
   void route_to(Cohort& cohort, Channel& channel);
   void append(Cohort& cohort, std::span<const char> frame, FrameMark mark);
   void write_cohort(Cohort& cohort, Now now);
   [[nodiscard]] static transport::IoResult send_waiting(Connection& c);
   void sent(Connection& c, std::size_t from_lane, std::size_t from_log);
   void fail(Connection& c);
-  void begin_lagging(Connection& c);
+  void begin_lagging(Connection& c, Now now);
   void end_lagging(Connection& c);
   void stop_lagging(Cohort& cohort, Connection& c);
   void finish_frame(Connection& c);
   void hold_requests_if_unread(Connection& c);
+  void note(Route& route, const Frame& frame);
+  void gather_heads();
+  void gather_times();
+  void append_own_heartbeats(Cohort& cohort, Now now);
   void relieve(Cohort& cohort);
   void lap(Connection& c);
   void find_lapped(std::span<const FrameMark> marks);
@@ -107,6 +125,13 @@ class Fanout {
   std::vector<Lapped> lapped_{};
   std::vector<std::uint32_t> lapped_by_channel_{};
   std::string encoded_{};
+  FrameEncoder encoder_{};
+
+  std::uint64_t beat_ = 1;                      ///< The heartbeat interval that is under way.
+  std::vector<std::uint32_t> active_{};         ///< Channels with messages in this one,
+  std::vector<std::uint32_t> active_before_{};  ///< and in the one before.
+  std::vector<Sample> samples_{};               ///< Of this interval.
+  std::size_t samples_written_ = 0;
 };
 
 }  // namespace stratwire::server

@@ -25,6 +25,10 @@ struct ShardCounters {
   telemetry::Counter refused_requests;
   telemetry::Counter protocol_violations;
   telemetry::Counter timeouts;
+  telemetry::Counter slow_consumers;
+  telemetry::Counter replays;
+  telemetry::Counter replayed;
+  telemetry::Counter accepts_refused;
   telemetry::Gauge subscribers;
 };
 

@@ -1,12 +1,9 @@
 #include "hub.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <span>
-#include <type_traits>
 #include <utility>
-
-#include <stratwire/codec.hpp>
-#include <stratwire/transport/frame.hpp>
 
 #include "dialect.hpp"
 #include "shard.hpp"
@@ -15,8 +12,13 @@ namespace stratwire::server {
 namespace {
 
 constexpr std::size_t kBatch = 64;
-/// Larger ones no client takes.
-constexpr std::size_t kPayloadBytesMax = limits::kClientMessageBytesMax;
+/// Logs that nobody publishes to are looked at in turn: all of 65,536 within a minute.
+constexpr std::int64_t kAgingMs = 50;
+constexpr std::size_t kLogsAgedAtOnce = 64;
+
+session::Instant instant(Now now) noexcept {
+  return session::Instant(std::chrono::milliseconds(now.ms));
+}
 
 /// Bits of a codec in an InterestMask, of all threads.
 constexpr InterestMask slots_of(Codec codec) noexcept {
@@ -31,7 +33,9 @@ constexpr InterestMask slots_of(Codec codec) noexcept {
 Hub::Hub(Core& core, Shard& local)
     : core_(core), local_(local), consumer_(core.inbox), batch_(kBatch) {}
 
-std::size_t Hub::drain(std::size_t limit) {
+std::size_t Hub::drain(std::size_t limit, Now now) {
+  now_ = now;
+  if (now.ms >= next_aging_ms_) age_logs();
   std::size_t handled = 0;
   turn_bytes_ = 0;
   while (handled < limit && turn_bytes_ < kTurnBytesMax) {
@@ -58,6 +62,10 @@ void Hub::flush_links() {
   for (HubLink* const link : links_) link->flush();
 }
 
+void Hub::go_away_behind_links() {
+  for (HubLink* const link : links_) link->forward_go_away();
+}
+
 void Hub::close_all_behind_links() {
   for (HubLink* const link : links_) link->forward_close_all();
 }
@@ -78,8 +86,10 @@ void Hub::handle(const Submission& submission) {
   if (Channel* const channel = submission.channel()) {
     adopt(*channel);
     wanted = channel->wanted;
+    channel->head_position = ++position_;
     frame.channel = channel;
-    frame.seq = ++channel->head;
+    frame.seq = channel->log.append(position_, instant(now_), submission.record(record_));
+    frame.published_ns = submission.published_ns;
   }
   for (const Codec codec : {Codec::json, Codec::msgpack}) {
     if ((wanted & slots_of(codec)) == 0) continue;
@@ -91,45 +101,24 @@ void Hub::handle(const Submission& submission) {
 
 template <class Body>
 void Hub::encode_and_deliver(Frame frame, const Body& body) {
-  auto payload_bytes = encode_body(frame, body);
-  if (payload_bytes && *payload_bytes > kPayloadBytesMax) payload_bytes = Errc::too_large;
-  if (!payload_bytes) {
+  const Envelope envelope =
+      frame.channel == nullptr ? Envelope{} : Envelope{frame.channel->name(), frame.seq};
+  auto ready = encoder_.data(frame.codec, envelope, body);
+  if (!ready) {
     // A value that one codec has no form for (MessagePack binary in JSON): its readers are told.
+    core_.not_encodable.add();
     core_.log(LogLevel::warning,
               "message " + std::to_string(frame.seq) + " of channel " +
                   (frame.channel == nullptr ? "(broadcast)" : frame.channel->name()) +
-                  " can't be encoded: " + payload_bytes.error().message());
-    core_.not_encodable.add();
+                  " can't be encoded: " + ready.error().message());
     if (frame.channel == nullptr) return;
     frame.audience = Frame::Audience::native;
-    frame_.resize(transport::kServerHeaderBytesMax);
     const Gap gap{core_.epoch, frame.seq, frame.seq, Gap::Reason::upstream};
-    if (!encode(frame.codec, Message{{frame.channel->name(), 0}, gap}, frame_)) return;
-    payload_bytes = frame_.size() - transport::kServerHeaderBytesMax;
+    ready = encoder_.any(frame.codec, {{frame.channel->name(), 0}, gap});
+    if (!ready) return;
   }
-  frame.bytes = transport::seal_frame(
-      {opcode_of(frame.codec)},
-      std::span(frame_).subspan(transport::kServerHeaderBytesMax, *payload_bytes));
+  frame.bytes = *ready;
   deliver(frame);
-}
-
-template <class Body>
-Result<std::size_t> Hub::encode_body(const Frame& frame, const Body& body) {
-  const Envelope envelope =
-      frame.channel == nullptr ? Envelope{} : Envelope{frame.channel->name(), frame.seq};
-  if constexpr (std::is_same_v<Body, Event>) {
-    frame_.resize(transport::kServerHeaderBytesMax);
-    if (auto encoded = encode(frame.codec, Message{envelope, body}, frame_); !encoded) {
-      return encoded.error();
-    }
-    return frame_.size() - transport::kServerHeaderBytesMax;
-  } else {
-    const std::size_t needed =
-        transport::kServerHeaderBytesMax + encoded_bytes_max(frame.codec, envelope, body);
-    if (frame_.size() < needed) frame_.resize(needed);
-    return encode(frame.codec, envelope, body,
-                  std::span(frame_).subspan(transport::kServerHeaderBytesMax));
-  }
 }
 
 void Hub::deliver(const Frame& frame) {
@@ -144,58 +133,106 @@ void Hub::deliver(const Frame& frame) {
   }
 }
 
-void Hub::change_interest(InterestChange& change) {
-  const std::size_t slot = interest_slot(change.shard, change.codec);
-  for (const std::string& name : change.removed) count(name, slot, -1);
-  for (const std::string& name : change.added) count(name, slot, +1);
-  change.granted.clear();
-  for (const std::string& name : change.asked) change.granted.push_back(look_up(name));
+void Hub::age_logs() {
+  next_aging_ms_ = now_.ms + kAgingMs;
+  core_.log_budget.evict_older_than(instant(now_), kLogsAgedAtOnce);
+  core_.log_bytes.set(static_cast<std::int64_t>(core_.log_budget.bytes()));
+  core_.log_evicted.set(static_cast<std::int64_t>(core_.log_budget.evicted()));
 }
 
-Subscription Hub::look_up(std::string_view name) {
-  if (name.empty() || name.ends_with(":*")) return {};
-  const auto channel = core_.registry.find_or_make(name, ChannelRegistry::Asker::client);
-  if (!channel) return {0, channel.error()};
-  return {(*channel)->head, {}};
+// ---- Interest
+
+void Hub::change_interest(InterestChange& change, Now now) {
+  now_ = now;
+  change.applied = false;
+  if (!change.replays) {
+    apply(change);
+    look_up(change);
+    return;
+  }
+  if (!change.replay) {
+    const auto find = [&](std::string_view name) { return core_.registry.find(name); };
+    for (const std::string& name : change.asked) {
+      if (Channel* const channel = find(name)) adopt(*channel);
+    }
+    replayer_.plan(change, stand(), find);
+  }
+  if (replayer_.next_piece(change, stand())) apply(change);
+}
+
+void Hub::apply(InterestChange& change) {
+  const std::size_t slot = interest_slot(change.shard, codec_of(change.dialect));
+  for (const std::string& name : change.removed) count(name, slot, -1);
+  for (const std::string& name : change.added) count(name, slot, +1);
+  change.applied = true;
+}
+
+Stand Hub::stand() const noexcept {
+  return {instant(now_), core_.epoch, position_, adopted_};
+}
+
+void Hub::look_up(InterestChange& change) {
+  change.granted.clear();
+  for (const std::string& name : change.asked) {
+    Subscription granted;
+    if (name.ends_with(":*")) {
+      granted.head = position_;
+    } else if (const Channel* const channel = core_.registry.find(name)) {
+      granted.head = channel->log.head();
+    }
+    change.granted.push_back(granted);
+  }
 }
 
 void Hub::adopt(Channel& channel) {
   if (channel.adopted) return;
   channel.adopted = true;
   adopted_.push_back(&channel);
-  const auto kind = kinds_.find(channel.kind());
-  if (kind == kinds_.end()) return;
-  for (std::size_t slot = 0; slot < kInterestSlots; ++slot) {
-    if (kind->second.subscriptions[slot] != 0) channel.wanted |= InterestMask{1} << slot;
+  if (const auto waiting = names_.find(channel.name()); waiting != names_.end()) {
+    channel.subscriptions = waiting->second;
+    names_.erase(waiting);
   }
+  for (std::size_t slot = 0; slot < kInterestSlots; ++slot) refresh(channel, slot);
+}
+
+void Hub::refresh(Channel& channel, std::size_t slot) {
+  const auto kind = kinds_.find(channel.kind());
+  const bool wanted =
+      channel.subscriptions[slot] != 0 || (kind != kinds_.end() && kind->second[slot] != 0);
+  const InterestMask bit = InterestMask{1} << slot;
+  channel.wanted = wanted ? channel.wanted | bit : channel.wanted & ~bit;
 }
 
 void Hub::count(std::string_view name, std::size_t slot, int change) {
   const auto parsed = session::parse_channel_name(name, session::Wildcards::allowed);
   if (!parsed) return;
-  const InterestMask bit = InterestMask{1} << slot;
-  const auto add = [change](std::uint32_t& subscriptions) {
-    subscriptions = static_cast<std::uint32_t>(static_cast<std::int64_t>(subscriptions) + change);
-  };
-
-  auto kind = kinds_.find(parsed->kind);
-  if (kind == kinds_.end()) kind = kinds_.emplace(parsed->kind, Kind{}).first;
-  const auto refresh = [&](Channel& channel) {
-    const bool wanted = channel.subscriptions[slot] != 0 || kind->second.subscriptions[slot] != 0;
-    channel.wanted = wanted ? channel.wanted | bit : channel.wanted & ~bit;
-  };
-  if (parsed->wildcard) {
-    add(kind->second.subscriptions[slot]);
-    for (Channel* const channel : adopted_) {
-      if (channel->kind() == parsed->kind) refresh(*channel);
-    }
+  if (!parsed->wildcard) {
+    count_name(*parsed, slot, change);
     return;
   }
-  // Not found: the server's limit of channels; the subscription is refused by look_up().
-  if (const auto channel = core_.registry.find_or_make(name, ChannelRegistry::Asker::client)) {
-    adopt(**channel);
-    add((*channel)->subscriptions[slot]);
-    refresh(**channel);
+  auto kind = kinds_.find(parsed->kind);
+  if (kind == kinds_.end()) kind = kinds_.emplace(parsed->kind, InterestCounts{}).first;
+  kind->second[slot] += static_cast<std::uint32_t>(change);
+  for (Channel* const channel : adopted_) {
+    if (channel->kind() == parsed->kind) refresh(*channel, slot);
+  }
+}
+
+void Hub::count_name(const session::ChannelName& name, std::size_t slot, int change) {
+  if (Channel* const channel = core_.registry.find(name.text)) {
+    adopt(*channel);
+    channel->subscriptions[slot] += static_cast<std::uint32_t>(change);
+    refresh(*channel, slot);
+    return;
+  }
+  // It becomes a channel when somebody publishes it; names that clients invent cost nobody else.
+  auto waiting = names_.find(name.text);
+  if (waiting == names_.end()) {
+    waiting = names_.emplace(std::string(name.text), InterestCounts{}).first;
+  }
+  waiting->second[slot] += static_cast<std::uint32_t>(change);
+  if (std::ranges::all_of(waiting->second, [](std::uint32_t count) { return count == 0; })) {
+    names_.erase(waiting);
   }
 }
 

@@ -12,7 +12,10 @@
 
 #include "core.hpp"
 #include "frame.hpp"
+#include "frame_encoder.hpp"
 #include "hub_link.hpp"
+#include "now.hpp"
+#include "replayer.hpp"
 
 namespace stratwire::server {
 
@@ -32,7 +35,7 @@ class Hub {
 
   /// Takes up to `limit` messages from the inbox and hands them on; stops early after
   /// kTurnBytesMax, and when a link is full, so that nothing is ever dropped here.
-  std::size_t drain(std::size_t limit);
+  std::size_t drain(std::size_t limit, Now now);
   [[nodiscard]] bool has_work() const noexcept {
     return batch_next_ != batch_end_ || core_.inbox.size_approx() != 0;
   }
@@ -43,38 +46,45 @@ class Hub {
   /// Call it once shard 0 has published its lag, of which paced messages are now a part.
   void settle_paced() noexcept;
 
-  /// Applies the change. From here on every message of the channels added reaches the thread.
-  void change_interest(InterestChange& change);
+  void go_away_behind_links();
+  /// Applies the change, or takes its replay a piece further: then the change is applied with the
+  /// last one. From here on every message of the channels added reaches the shard.
+  void change_interest(InterestChange& change, Now now);
 
  private:
-  struct Kind {
-    std::uint32_t subscriptions[kInterestSlots] = {};
-  };
-
   void handle(const Submission& submission);
   template <class Body>
   void encode_and_deliver(Frame frame, const Body& body);
-  /// Appends the body to the header's room in frame_. \return payload bytes
-  template <class Body>
-  Result<std::size_t> encode_body(const Frame& frame, const Body& body);
   void deliver(const Frame& frame);
   void adopt(Channel& channel);
+  void apply(InterestChange& change);
+  void look_up(InterestChange& change);
+  [[nodiscard]] Stand stand() const noexcept;
   void count(std::string_view name, std::size_t slot, int change);
-  [[nodiscard]] Subscription look_up(std::string_view name);
+  void count_name(const session::ChannelName& name, std::size_t slot, int change);
+  void refresh(Channel& channel, std::size_t slot);
+  void age_logs();
   [[nodiscard]] bool links_have_room() const noexcept;
 
   Core& core_;
   Shard& local_;
   std::vector<HubLink*> links_{};
   queue::Mpmc<Submission>::Consumer consumer_;
-  std::map<std::string, Kind, std::less<>> kinds_;
-  std::vector<Channel*> adopted_;
+  /// Subscriptions to `kind:*`, by kind; and to names that nobody has published yet, by name.
+  std::map<std::string, InterestCounts, std::less<>> kinds_{};
+  std::map<std::string, InterestCounts, std::less<>> names_{};
+  std::vector<Channel*> adopted_{};
   std::vector<Submission> batch_;
   std::size_t batch_next_ = 0;
   std::size_t batch_end_ = 0;
   std::size_t turn_bytes_ = 0;
   std::uint64_t paced_bytes_ = 0;  ///< Handed on and not yet settled.
-  std::string frame_;              ///< Room for a header, then the payload; only ever grows.
+  std::uint64_t position_ = 0;     ///< Messages published in all channels.
+  Now now_{};                      ///< Of the call that is under way.
+  std::int64_t next_aging_ms_ = 0;
+  FrameEncoder encoder_{};
+  Replayer replayer_{};
+  std::string record_{};  ///< Of the message that is handled; only ever grows.
 };
 
 }  // namespace stratwire::server

@@ -19,7 +19,7 @@ constexpr std::size_t kFrameBytesMax = limits::kClientMessageBytesMax + 1024;
 
 /// What lies in the ring; a frame's bytes follow it.
 struct Record {
-  enum class Kind : std::uint8_t { frame, interest, close_all };
+  enum class Kind : std::uint8_t { frame, interest, go_away, close_all };
   Kind kind = Kind::frame;
   Frame frame{};
   InterestChange* interest = nullptr;  ///< Owned by the record.
@@ -59,13 +59,20 @@ void HubLink::forward(const Frame& frame) {
 
 void HubLink::forward(std::unique_ptr<InterestChange> change) {
   new (reserve(sizeof(Record))) Record{Record::Kind::interest, {}, change.release()};
-  ring_.commit();
-  unpublished_ = true;
-  flush();
+  commit_now();
+}
+
+void HubLink::forward_go_away() {
+  new (reserve(sizeof(Record))) Record{Record::Kind::go_away, {}, nullptr};
+  commit_now();
 }
 
 void HubLink::forward_close_all() {
   new (reserve(sizeof(Record))) Record{Record::Kind::close_all, {}, nullptr};
+  commit_now();
+}
+
+void HubLink::commit_now() {
   ring_.commit();
   unpublished_ = true;
   flush();
@@ -102,6 +109,9 @@ void HubLink::drain(Shard& shard, Now now) {
       }
       case Record::Kind::interest:
         shard.on_interest(std::unique_ptr<InterestChange>(record.interest), now);
+        break;
+      case Record::Kind::go_away:
+        shard.go_away(now);
         break;
       case Record::Kind::close_all:
         shard.close_all(now);

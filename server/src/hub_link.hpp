@@ -38,6 +38,7 @@ class HubLink {
   /// Precondition: has_room() was true for this message.
   void forward(const Frame& frame);
   void forward(std::unique_ptr<InterestChange> change);
+  void forward_go_away();
   void forward_close_all();
   /// Makes what was forwarded visible; wakes nobody when nothing was.
   void flush();
@@ -51,6 +52,7 @@ class HubLink {
   [[nodiscard]] bool empty() noexcept { return ring_.empty(); }
 
  private:
+  void commit_now();
   [[nodiscard]] char* reserve(std::size_t bytes);
 
   ShardFigures& figures_;

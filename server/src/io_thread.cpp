@@ -17,6 +17,8 @@ using std::chrono::milliseconds;
 
 constexpr std::uint64_t kWakeupToken = ~std::uint64_t{0};
 constexpr std::size_t kAcceptsPerTurn = 256;
+/// Connections that are told at the same time that the server is full.
+constexpr std::size_t kRefusedMax = 1024;
 /// Messages that the hub takes between two rounds of writing: enough that a frame costs little of
 /// a send(), few enough that they are still in the cache when they are sent.
 constexpr std::size_t kMessagesPerTurn = 1024;
@@ -103,11 +105,13 @@ bool IoThread::turn() {
   run_tasks();
   std::size_t handed_on = 0;
   if (hub_) {
-    handed_on = hub_->drain(kMessagesPerTurn);
+    handed_on = hub_->drain(kMessagesPerTurn, now_);
     hub_->flush_links();
   } else {
     link_->drain(shard_, now_);
   }
+  // Once more: what was just published is written now, not before.
+  now_ = look_at_clocks();
   shard_.turn(now_);
   if (hub_) {
     hub_->settle_paced();
@@ -174,6 +178,13 @@ void IoThread::on_ready(const transport::Ready& ready) {
   shard_.on_ready(ready, now_);
 }
 
+void IoThread::go_away() {
+  listeners_.clear();
+  accept_paused_ = false;
+  hub_->go_away_behind_links();
+  shard_.go_away(now_);
+}
+
 void IoThread::begin_drain() {
   listeners_.clear();
   accept_paused_ = false;
@@ -181,7 +192,7 @@ void IoThread::begin_drain() {
   // this task was posted.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   while (hub_->has_work()) {
-    if (hub_->drain(~std::size_t{0}) == 0) sched_yield();
+    if (hub_->drain(~std::size_t{0}, now_) == 0) sched_yield();
     hub_->flush_links();
     shard_.write(now_);
   }
@@ -203,13 +214,12 @@ void IoThread::accept(transport::Listener& listener) {
     counters.accepted.add();
     // relaxed: only this thread adds, and one more or less for a moment does no harm.
     if (core_.connections.load(std::memory_order_relaxed) >= core_.config.connections_max) {
-      counters.handshakes_refused.add();
-      constexpr std::string_view kFull =
-          "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: 1\r\n"
-          "Content-Length: 49\r\nConnection: close\r\n\r\n"
-          "this server is full; try again later or another.\n";
-      (void)accepted.socket.write_some(std::span(kFull));
-      accepted.socket.shutdown();
+      // Beyond that many it is not even told.
+      if (shard_.refused_connections() < kRefusedMax) {
+        shard_.refuse_full(std::move(accepted.socket), now_);
+      } else {
+        counters.handshakes_refused.add();
+      }
       continue;
     }
     hand_over(std::move(accepted.socket));
@@ -265,24 +275,25 @@ void IoThread::unwatch(int fd) {
 
 void IoThread::ask_hub(std::unique_ptr<InterestChange> change) {
   if (hub_) {
-    hub_->change_interest(*change);
+    hub_->change_interest(*change, now_);
     shard_.on_interest(std::move(change), now_);
     return;
   }
   IoThread& first = *core_.threads.front();
   first.post([this, &first, moved = std::move(change)]() mutable {
-    first.hub_->change_interest(*moved);
+    first.hub_->change_interest(*moved, first.now_);
     link_->forward(std::move(moved));
   });
 }
 
 void IoThread::tell_hub(std::unique_ptr<InterestChange> change) {
   if (hub_) {
-    hub_->change_interest(*change);
+    hub_->change_interest(*change, now_);
     return;
   }
   IoThread& first = *core_.threads.front();
-  first.post([&first, moved = std::move(change)] { first.hub_->change_interest(*moved); });
+  first.post(
+      [&first, moved = std::move(change)] { first.hub_->change_interest(*moved, first.now_); });
 }
 
 void IoThread::ask_connections(std::uint64_t token) {

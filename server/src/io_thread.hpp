@@ -46,6 +46,8 @@ class IoThread final : private ShardHost {
   // ---- This thread only
 
   [[nodiscard]] Shard& shard() noexcept { return shard_; }
+  /// Stops accepting and tells all connections of all threads to go away. First thread only.
+  void go_away();
   /// Stops accepting, hands on what the inbox holds, then closes all connections of all threads.
   /// First thread only.
   void begin_drain();

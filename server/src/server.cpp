@@ -48,6 +48,7 @@ PublishStatus submit(server::Core& core, server::Channel* channel, const T& mess
     return PublishStatus::refused;
   }
   server::Submission submission(channel, message);
+  submission.published_ns = telemetry::wall_ns();
   if (pacing == Pacing::live) return core.submit(std::move(submission));
 
   // Claimed before looking, so that two publishers can't both take the last room.
@@ -170,12 +171,25 @@ class Server::Impl {
 
  private:
   Result<void> drain_once(std::chrono::milliseconds deadline) {
+    using std::chrono::milliseconds;
+    // release: pairs with the acquire in health_json(); a figure.
+    core_->draining.store(true, std::memory_order_release);
+    const auto begun = std::chrono::steady_clock::now();
+    const milliseconds grace = std::min(core_->config.drain.go_away_deadline, deadline / 2);
+    core_->begin_go_away(grace);
+    bool empty = true;
+    if (started() && grace > milliseconds{0}) {
+      // Publishing goes on: those who have somewhere else to go change over without a hole.
+      core_->threads.front()->post([core = core_.get()] { core->threads.front()->go_away(); });
+      (void)core_->wait_until_empty(grace);
+    }
     // release: pairs with the acquire in Core::submit().
     core_->closed.store(true, std::memory_order_release);
-    bool empty = true;
     if (started()) {
       core_->threads.front()->post([core = core_.get()] { core->threads.front()->begin_drain(); });
-      empty = core_->wait_until_empty(deadline);
+      const auto passed =
+          std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begun);
+      empty = core_->wait_until_empty(std::max(deadline - passed, milliseconds{0}));
     }
     // The first one hands work to the others: it ends first.
     for (const auto& thread : core_->threads) thread->stop();
@@ -219,8 +233,7 @@ Publisher Server::publisher(std::string_view channel, Pacing pacing) {
     return publisher;
   }
   state.core->registry.add_kind(name->kind);
-  const auto made =
-      state.core->registry.find_or_make(channel, server::ChannelRegistry::Asker::publisher);
+  const auto made = state.core->registry.find_or_make(channel);
   if (made) {
     state.channel = *made;
   } else {

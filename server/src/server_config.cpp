@@ -1,3 +1,4 @@
+#include <initializer_list>
 #include <string>
 #include <type_traits>
 #include <unistd.h>
@@ -41,6 +42,65 @@ Result<void> check_cpus(const ServerConfig& config) {
                           std::to_string(cpus) + " cores of this machine");
 }
 
+using std::chrono::hours;
+using std::chrono::milliseconds;
+constexpr std::size_t kGiB = std::size_t{1} << 30;
+
+Result<void> first_wrong(std::initializer_list<Result<void>> all) {
+  for (const Result<void>& checked : all) {
+    if (!checked) return checked;
+  }
+  return {};
+}
+
+Result<void> check_numbers(const ServerConfig& c) {
+  return first_wrong(
+      {check("io_threads", c.io_threads, 1, server::kIoThreadsMax),
+       check("inbox_messages", c.inbox_messages, 64, 32'768),
+       check("connections_max", c.connections_max, 1, 1'000'000),
+       check("accepts_per_second", c.accepts_per_second, 1, 1'000'000),
+       check("accepts_burst", c.accepts_burst, 1, 1'000'000),
+       check("channels_max", c.channels_max, 1, 16'777'216),
+       check("channels_per_connection_max", c.channels_per_connection_max, 1, 65'536),
+       check("inbound_message_bytes_max", c.inbound_message_bytes_max, 128, 16 << 20),
+       check("handshake_timeout", c.handshake_timeout, milliseconds(1), hours(1)),
+       check("heartbeat_interval", c.heartbeat_interval, milliseconds(50), hours(1)),
+       check("ping_interval", c.ping_interval, milliseconds(0), hours(24))});
+}
+
+Result<void> check_hard(std::string_view setting, std::size_t value, std::size_t soft) {
+  return value == 0 ? Result<void>{} : check(setting, value, soft, 4 * kGiB);
+}
+
+Result<void> check_lanes_and_logs(const ServerConfig& c) {
+  return first_wrong(
+      {check("lane_bytes_max", c.lane_bytes_max, 64 * 1024, kGiB),
+       check("lane_messages_max", c.lane_messages_max, 16, kGiB),
+       check_hard("lane_hard_bytes_max", c.lane_hard_bytes_max, c.lane_bytes_max),
+       check_hard("lane_hard_messages_max", c.lane_hard_messages_max, c.lane_messages_max),
+       check("stall_max", c.stall_max, milliseconds(10), hours(1)),
+       check("channel_log.messages_max", c.channel_log.messages_max, 0, 1'048'576),
+       check("channel_log.bytes_max", c.channel_log.bytes_max, 4096, kGiB),
+       check("channel_log.age_max", c.channel_log.age_max, milliseconds(1'000), hours(24)),
+       check("log_total_bytes_max", c.log_total_bytes_max, 64 * 1024, 1024 * kGiB)});
+}
+
+Result<void> check_drain(const ServerConfig& c) {
+  return first_wrong(
+      {check("drain.go_away_deadline", c.drain.go_away_deadline, milliseconds(0), hours(1)),
+       check("drain.reconnect_spread", c.drain.reconnect_spread, milliseconds(0), hours(1)),
+       check("drain.alternatives.size()", c.drain.alternatives.size(), 0,
+             limits::kAlternativesMax)});
+}
+
+Result<void> check_kind(std::string_view setting, const std::string& kind) {
+  const auto name = session::parse_channel_name(kind, session::Wildcards::refused);
+  if (name && kind.find(':') == std::string::npos) return {};
+  return Error{Errc::invalid_config, 0,
+               "ServerConfig::" + std::string(setting) + " has " + session::quoted(kind) +
+                   "; a kind is printable ASCII without ':', spaces, quotes and '*'"};
+}
+
 }  // namespace
 
 std::vector<std::string> ServerConfig::default_kinds() {
@@ -49,32 +109,23 @@ std::vector<std::string> ServerConfig::default_kinds() {
           "tokens",      "trades",     "vault",    "vaults"};
 }
 
+std::map<std::string, ChannelPolicy, std::less<>> ServerConfig::default_policies() {
+  return {{"prices", {Overflow::conflate}},
+          {"accounts", {Overflow::lossless}},
+          {"agent", {Overflow::lossless}},
+          {"vault", {Overflow::lossless}}};
+}
+
 Result<void> ServerConfig::validate() const {
-  using std::chrono::hours;
-  using std::chrono::milliseconds;
-  constexpr std::size_t kGiB = std::size_t{1} << 30;
   for (const Result<void>& checked :
-       {check("io_threads", io_threads, 1, server::kIoThreadsMax),
-        check("inbox_messages", inbox_messages, 64, 32'768),
-        check("lane_bytes_max", lane_bytes_max, 64 * 1024, kGiB),
-        check("lane_messages_max", lane_messages_max, 16, kGiB),
-        check("connections_max", connections_max, 1, 1'000'000),
-        check("channels_max", channels_max, 1, 16'777'216),
-        check("channels_per_connection_max", channels_per_connection_max, 1, 65'536),
-        check("inbound_message_bytes_max", inbound_message_bytes_max, 128, 16 << 20),
-        check("handshake_timeout", handshake_timeout, milliseconds(1), hours(1)),
-        check("heartbeat_interval", heartbeat_interval, milliseconds(50), hours(1)),
-        check("ping_interval", ping_interval, milliseconds(0), hours(24))}) {
+       {check_numbers(*this), check_lanes_and_logs(*this), check_drain(*this), check_cpus(*this)}) {
     if (!checked) return checked;
   }
-  if (const auto checked = check_cpus(*this); !checked) return checked;
   for (const std::string& kind : kinds) {
-    const auto name = session::parse_channel_name(kind, session::Wildcards::refused);
-    if (!name || kind.find(':') != std::string::npos) {
-      return Error{Errc::invalid_config, 0,
-                   "ServerConfig::kinds has " + session::quoted(kind) +
-                       "; a kind is printable ASCII without ':', spaces, quotes and '*'"};
-    }
+    if (const auto checked = check_kind("kinds", kind); !checked) return checked;
+  }
+  for (const auto& [kind, policy] : policies) {
+    if (const auto checked = check_kind("policies", kind); !checked) return checked;
   }
   return {};
 }

@@ -7,6 +7,8 @@ namespace {
 
 constexpr std::size_t kReceiveBytes = 512 * 1024;
 constexpr std::int64_t kSweepMs = 500;
+/// PROTOCOL.md 8.1.
+constexpr transport::CloseCode kSlowConsumer{4101};
 
 std::string_view protocol_name(Dialect dialect) noexcept {
   switch (dialect) {
@@ -92,7 +94,13 @@ void Shard::on_ready(const transport::Ready& ready, Now now) {
 
 /// Does what the fan-out found out about connections.
 void Shard::settle() {
-  while (!fanout_.broken.empty()) {
+  while (!fanout_.broken.empty() || !fanout_.slow.empty()) {
+    tokens_.swap(fanout_.slow);
+    for (const std::uint64_t token : tokens_) {
+      Connection* const c = find(token);
+      if (c != nullptr && !c->failed) close_slow(*c, "more waits for it than the hard limit");
+    }
+    tokens_.clear();
     tokens_.swap(fanout_.broken);
     for (const std::uint64_t token : tokens_) {
       if (Connection* const c = find(token)) drop(*c);
@@ -133,7 +141,11 @@ void Shard::turn(Now now) {
   std::vector<std::uint64_t> drained;
   drained.swap(fanout_.drained);
   for (const std::uint64_t token : drained) {
-    if (Connection* const c = find(token)) resume(*c);
+    Connection* const c = find(token);
+    if (c == nullptr) continue;
+    c->drained = false;
+    if (c->replaying) pull(*c);
+    resume(*c);
   }
   settle();
   forget_dropped();
@@ -151,7 +163,11 @@ void Shard::tick() {
     next_sweep_ms_ = now_.ms + kSweepMs;
     sweep_connections();
   }
-  fanout_.beat(now_);
+  if (now_.ms >= next_beat_ms_) {
+    // The first look only begins the first interval.
+    if (next_beat_ms_ != 0) fanout_.beat(now_);
+    next_beat_ms_ = now_.ms + core_.config.heartbeat_interval.count();
+  }
   settle();
 }
 
@@ -178,6 +194,12 @@ void Shard::sweep_connections() {
 }
 
 void Shard::sweep_open(Connection& c) {
+  if (c.lagging && now_.ms - c.progress_ms >= core_.config.stall_max.count()) {
+    close_slow(c, "it took nothing for " + std::to_string(now_.ms - c.progress_ms) + " ms");
+    return;
+  }
+  // Its signs of life are not read; those that take nothing of the replay are found above.
+  if (c.holds_request) return;
   const std::int64_t ping_after = core_.config.ping_interval.count();
   // Never without a ping first, however late this sweep is.
   if (c.ping_sent && now_.ms - c.heard_at_ms >= 2 * ping_after) {
@@ -199,22 +221,36 @@ void Shard::close(Connection& c, transport::CloseCode code, std::string_view rea
   fanout_.finish_log(c);
   forget_interest(c);
   if (!c.lane) c.lane = std::make_unique<Lane>();
-  transport::append_close(c.lane->bytes, code, reason);
+  c.lane->append_close(code, reason);
   c.phase = Connection::Phase::closing;
   c.deadline_ms = now_.ms + limits::kCloseTimeout.count();
   c.awaits_hub = false;
   c.read_paused = false;
+  c.holds_request = false;
+  c.replaying = false;
   fanout_.leave(c);
   fanout_.update_interest(c);
 }
 
+/// No Gap: it resumes from its cursor, and what the logs still have then was only late.
+void Shard::close_slow(Connection& c, std::string_view why) {
+  if (c.phase != Connection::Phase::open) return;
+  counters_.slow_consumers.add();
+  core_.log(LogLevel::warning, "connection " + std::to_string(c.id) +
+                                   " is closed as a slow consumer: " + std::string(why));
+  fanout_.cut(c);
+  close(c, kSlowConsumer, "slow consumer: read faster, then come back and resume");
+  fanout_.flush(c, now_);
+}
+
 void Shard::forget_interest(Connection& c) {
-  pending_replies_.erase(c.token);
+  pending_.erase(c.token);
+  parts_.erase(c.token);
   if (c.cohort == nullptr || c.cohort->channels.empty()) return;
   auto change = std::make_unique<InterestChange>();
   change->removed = c.cohort->channels;
   change->shard = index_;
-  change->codec = codec_of(c.dialect);
+  change->dialect = c.dialect;
   host_.tell_hub(std::move(change));
 }
 
@@ -225,9 +261,13 @@ void Shard::drop(Connection& c) {
   c.phase = Connection::Phase::closed;
   host_.unwatch(c.socket.fd());
   c.socket.close();
-  counters_.disconnected.add();
   --open_connections_;
   dropped_.push_back(&c);
+  if (!c.counted) {
+    --refused_connections_;
+    return;
+  }
+  counters_.disconnected.add();
   core_.connection_gone();
 }
 
@@ -236,6 +276,17 @@ void Shard::drop_all() {
     if (slot) drop(*slot);
   }
   forget_dropped();
+}
+
+void Shard::go_away(Now now) {
+  now_ = now;
+  gone_away_ = true;
+  for (const auto& slot : slots_) {
+    if (!slot || slot->phase != Connection::Phase::open) continue;
+    fanout_.reply(*slot, core_.next_go_away());
+    fanout_.flush(*slot, now);
+  }
+  settle();
 }
 
 void Shard::close_all(Now now) {
@@ -247,7 +298,7 @@ void Shard::close_all(Now now) {
     if (c.phase == Connection::Phase::handshake) {
       drop(c);
     } else if (c.phase == Connection::Phase::open) {
-      fanout_.reply(c, GoAway{0, 0});
+      if (!gone_away_) fanout_.reply(c, core_.next_go_away());
       close(c, transport::CloseCode::going_away, "server is going away");
       fanout_.flush(c, now);
     }

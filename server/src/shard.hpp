@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,6 +41,8 @@ class Shard {
 
   /// A connection that was accepted, and counted in Core::connections.
   void adopt(transport::Socket socket, Now now);
+  /// A connection that was accepted and is one too many: it is told so and closed. Not counted.
+  void refuse_full(transport::Socket socket, Now now);
   /// Something can be done with the connection of that token; one that is gone is passed over.
   void on_ready(const transport::Ready& ready, Now now);
 
@@ -47,7 +50,9 @@ class Shard {
 
   void on_frame(const Frame& frame) { fanout_.on_frame(frame); }
   void on_interest(std::unique_ptr<InterestChange> change, Now now);
-  /// Says goodbye to every connection: GoAway, close 1001.
+  /// Tells every connection to go elsewhere, or when to come back; they stay open.
+  void go_away(Now now);
+  /// Closes every connection with 1001, behind a GoAway for those that had none.
   void close_all(Now now);
 
   // ---- From the host
@@ -65,16 +70,28 @@ class Shard {
   /// Cuts every connection.
   void drop_all();
   [[nodiscard]] std::size_t open_connections() const noexcept { return open_connections_; }
+  /// Those of refuse_full() that have not gone yet.
+  [[nodiscard]] std::size_t refused_connections() const noexcept { return refused_connections_; }
   [[nodiscard]] std::vector<ConnectionStats> connection_stats() const;
 
  private:
-  /// A subscription that waits for the hub, by connection token.
-  struct PendingReply {
+  /// A subscription that waits for the hub, or for the end of its replay.
+  struct Pending {
     enum class Kind : std::uint8_t { subscribed, unsubscribed };
-    std::vector<std::string> channels{};  ///< What the connection has if all is granted.
+    std::vector<std::string> channels{};  ///< What the connection has afterwards.
     std::vector<ChannelResult> results{};
     std::uint64_t id = 0;
     Kind kind = Kind::subscribed;
+    bool answered = false;
+    /// Between two pieces of the replay.
+    std::unique_ptr<InterestChange> change{};
+    /// A Subscribe or Unsubscribe that came meanwhile.
+    std::optional<WsMessage> held{};
+  };
+  /// A Subscribe whose last part has not come yet.
+  struct Parts {
+    Subscribe request{};
+    bool refused = false;  ///< The rest is swallowed.
   };
 
   // shard.cpp: connections, time, ends
@@ -84,6 +101,7 @@ class Shard {
   void tick();
   void sweep_connections();
   void sweep_open(Connection& c);
+  void close_slow(Connection& c, std::string_view why);
   void settle();
   void forget_dropped();
   void close(Connection& c, transport::CloseCode code, std::string_view reason);
@@ -94,7 +112,7 @@ class Shard {
   void upgrade(Connection& c);
   void welcome(Connection& c);
   void answer_http(Connection& c);
-  void respond(Connection& c, std::string response);
+  void respond(Connection& c, std::string_view response);
 
   // shard_requests.cpp: what clients ask
   void read(Connection& c);
@@ -106,12 +124,25 @@ class Shard {
   void keep_unparsed(Connection& c, std::span<const char> input);
   void on_message(Connection& c, transport::Opcode opcode, std::string_view payload);
   void on_request(Connection& c, const WsMessage& body);
-  void on_subscribe(Connection& c, const Subscribe& request);
-  void on_unsubscribe(Connection& c, const Unsubscribe& request);
   void on_publish(Connection& c, const Publish& request);
   void answer_publish(Connection& c, std::uint64_t id, Errc code, std::string text);
+  void publish(Connection& c, std::uint64_t id, Submission submission);
+
+  // shard_subscriptions.cpp: requests and their parts, answers of the hub, replays
+  [[nodiscard]] bool hold(Connection& c, const WsMessage& request);
+  void on_subscribe(Connection& c, const Subscribe& request);
+  void on_unsubscribe(Connection& c, const Unsubscribe& request);
+  void add_part(Connection& c, const Subscribe& part);
+  void refuse_between_parts(Connection& c, std::uint64_t id);
+  void refuse_request(Connection& c, std::uint64_t id, Error error);
+  [[nodiscard]] std::optional<Error> check_size(const Subscribe& request) const;
+  void subscribe(Connection& c, const Subscribe& request);
   void request_interest(Connection& c, std::unique_ptr<InterestChange> change);
-  void answer_interest(Connection& c, PendingReply reply, const InterestChange& change);
+  void answer(Connection& c, Pending& pending, const InterestChange& change);
+  void change_channels(Connection& c, Pending& pending);
+  void take_piece(Connection& c, const InterestChange& change);
+  void end_replay(Connection& c, std::optional<WsMessage> held);
+  void pull(Connection& c);
   void refuse(Connection& c, std::uint64_t id, Error error);
   void forget_interest(Connection& c);
 
@@ -129,7 +160,8 @@ class Shard {
   std::vector<std::uint64_t> tokens_{};    ///< Scratch: a list while it is worked through.
   Connection* asking_ = nullptr;           ///< Within ShardHost::ask_hub().
   std::vector<std::uint64_t> answered_{};  ///< Their answers wait for what the hub brings.
-  std::unordered_map<std::uint64_t, PendingReply> pending_replies_{};
+  std::unordered_map<std::uint64_t, Pending> pending_{};  ///< By connection token.
+  std::unordered_map<std::uint64_t, Parts> parts_{};      ///< By connection token.
 
   Decoder json_decoder_{Codec::json};
   Decoder msgpack_decoder_{Codec::msgpack};
@@ -139,8 +171,11 @@ class Shard {
   Now now_{};  ///< Of the call that is under way.
   std::int64_t next_tick_ms_ = 0;
   std::int64_t next_sweep_ms_ = 0;
+  std::int64_t next_beat_ms_ = 0;
   std::size_t open_connections_ = 0;
+  std::size_t refused_connections_ = 0;
   bool published_ = false;  ///< A request brought a message to the hub on this thread.
+  bool gone_away_ = false;
   bool closing_all_ = false;
 };
 

@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::string_view kJsonProtocol = "stratwire.v1.json";
 constexpr std::string_view kMsgpackProtocol = "stratwire.v1.msgpack";
+/// A connection that goes makes room; sooner than this it is not worth asking again.
+constexpr std::int64_t kFullWaitMs = 1'000;
 
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
@@ -21,7 +23,34 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+/// PROTOCOL.md 1.4.
+std::string come_back_later(std::uint32_t wait_ms, std::string_view why) {
+  return "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: " +
+         std::to_string((wait_ms + 999) / 1'000) +
+         "\r\nRetry-After-Ms: " + std::to_string(wait_ms) +
+         "\r\nContent-Length: " + std::to_string(why.size()) + "\r\nConnection: close\r\n\r\n" +
+         std::string(why);
+}
+
 }  // namespace
+
+void Shard::refuse_full(transport::Socket socket, Now now) {
+  now_ = now;
+  counters_.handshakes_refused.add();
+  Connection& c = make_connection(std::move(socket));
+  c.counted = false;
+  ++refused_connections_;
+  // It is read until it closes: with bytes unread the kernel would reset the connection and the
+  // peer might never see the answer.
+  c.handshake = std::make_unique<transport::ServerHandshake>();
+  if (closing_all_ || !host_.watch(c.socket.fd(), c.token, c.interest)) {
+    drop(c);
+  } else {
+    respond(c, come_back_later(core_.governor.come_back(now.ms, kFullWaitMs),
+                               "this server is full; try again later or another.\n"));
+  }
+  settle();
+}
 
 void Shard::read_handshake(Connection& c, std::span<char> input) {
   std::span<const char> rest = input;
@@ -39,14 +68,14 @@ void Shard::read_handshake(Connection& c, std::span<char> input) {
     case transport::ServerHandshake::Step::refused:
       counters_.handshakes_refused.add();
       core_.log(LogLevel::info, "handshake refused: " + std::string(c.handshake->refusal_text()));
-      respond(c, std::string(c.handshake->refusal()));
+      respond(c, c.handshake->refusal());
       return;
   }
 }
 
-void Shard::respond(Connection& c, std::string response) {
+void Shard::respond(Connection& c, std::string_view response) {
   c.lane = std::make_unique<Lane>();
-  c.lane->bytes = std::move(response);
+  c.lane->append(response, 0);
   c.phase = Connection::Phase::closing;
   c.deadline_ms = now_.ms + limits::kCloseTimeout.count();
   c.shutdown_when_sent = true;
@@ -66,19 +95,24 @@ void Shard::upgrade(Connection& c) {
     respond(c, c.handshake->respond(400, "text/plain", text));
     return;
   }
+  if (const std::uint32_t wait_ms = core_.governor.admit(now_.ms); wait_ms != 0) {
+    counters_.accepts_refused.add();
+    respond(c, come_back_later(wait_ms, "too many connections at once; come back later.\n"));
+    return;
+  }
   const std::string subprotocol = known == offered.end() ? "" : *known;
   c.dialect = subprotocol.empty()               ? Dialect::plain
               : subprotocol == kMsgpackProtocol ? Dialect::msgpack
                                                 : Dialect::json;
   c.lane = std::make_unique<Lane>();
-  c.lane->bytes = c.handshake->accept(subprotocol);
+  c.lane->append(c.handshake->accept(subprotocol), 0);
   c.handshake.reset();
   c.phase = Connection::Phase::open;
   counters_.upgraded.add();
   // relaxed: a number that nobody else has; it orders nothing.
   c.id = core_.next_connection_id.fetch_add(1, std::memory_order_relaxed);
   c.connected_at = now_.wall_ns;
-  fanout_.join(c, {}, now_);
+  fanout_.join(c, {});
   if (c.dialect != Dialect::plain) welcome(c);
   fanout_.flush(c, now_);
 }

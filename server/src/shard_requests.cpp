@@ -1,4 +1,4 @@
-// What clients ask.
+// What clients send, but for subscriptions.
 
 #include <algorithm>
 #include <utility>
@@ -168,9 +168,9 @@ void Shard::on_request(Connection& c, const WsMessage& body) {
   if (const auto* ping = std::get_if<Ping>(&body)) {
     fanout_.reply(c, Pong{ping->t1, now_.wall_ns, now_.wall_ns});
   } else if (const auto* subscribe = std::get_if<Subscribe>(&body)) {
-    on_subscribe(c, *subscribe);
+    if (!hold(c, body)) on_subscribe(c, *subscribe);
   } else if (const auto* unsubscribe = std::get_if<Unsubscribe>(&body)) {
-    on_unsubscribe(c, *unsubscribe);
+    if (!hold(c, body)) on_unsubscribe(c, *unsubscribe);
   } else if (const auto* publish = std::get_if<Publish>(&body)) {
     on_publish(c, *publish);
   } else if (const auto* hello = std::get_if<Hello>(&body)) {
@@ -188,120 +188,6 @@ void Shard::refuse(Connection& c, std::uint64_t id, Error error) {
   fanout_.reply(c, ErrorReply{id, error.code, error.context, retryable(error.code), 0});
 }
 
-void Shard::on_subscribe(Connection& c, const Subscribe& request) {
-  const auto kinds = core_.registry.kinds();
-  auto plan = session::plan_subscribe(c.cohort->channels, request,
-                                      {*kinds, core_.config.channels_per_connection_max});
-  if (!plan) {
-    counters_.refused_requests.add();
-    refuse(c, request.id, plan.error());
-    return;
-  }
-  for (const ChannelResult& result : plan->results) {
-    if (result.code != Errc::ok) counters_.refused_requests.add();
-  }
-  auto change = std::make_unique<InterestChange>();
-  change->added = std::move(plan->added);
-  // The hub is asked for those that stand already too: a client that subscribes again wants heads.
-  change->asked.reserve(plan->results.size());
-  for (const ChannelResult& result : plan->results) {
-    change->asked.push_back(result.code == Errc::ok ? result.channel : std::string{});
-  }
-  pending_replies_[c.token] = {std::move(plan->channels), std::move(plan->results), request.id,
-                               PendingReply::Kind::subscribed};
-  request_interest(c, std::move(change));
-}
-
-void Shard::on_unsubscribe(Connection& c, const Unsubscribe& request) {
-  // More than it can have: one error instead of thousands of results.
-  if (request.channels.size() > core_.config.channels_per_connection_max) {
-    counters_.refused_requests.add();
-    refuse(c, request.id,
-           {Errc::too_many_channels, 0,
-            "Unsubscribe names " + std::to_string(request.channels.size()) +
-                " channels; a connection has at most " +
-                std::to_string(core_.config.channels_per_connection_max)});
-    return;
-  }
-  auto plan = session::plan_unsubscribe(c.cohort->channels, request);
-  for (const ChannelResult& result : plan.results) {
-    if (result.code != Errc::ok) counters_.refused_requests.add();
-  }
-  auto change = std::make_unique<InterestChange>();
-  change->removed = std::move(plan.removed);
-  pending_replies_[c.token] = {std::move(plan.channels), std::move(plan.results), request.id,
-                               PendingReply::Kind::unsubscribed};
-  request_interest(c, std::move(change));
-}
-
-void Shard::request_interest(Connection& c, std::unique_ptr<InterestChange> change) {
-  change->shard = index_;
-  change->connection_token = c.token;
-  change->codec = codec_of(c.dialect);
-  // Told to the host only if the answer does not come at once.
-  c.awaits_hub = true;
-  asking_ = &c;
-  host_.ask_hub(std::move(change));
-  asking_ = nullptr;
-  if (c.awaits_hub) fanout_.update_interest(c);
-}
-
-void Shard::on_interest(std::unique_ptr<InterestChange> change, Now now) {
-  now_ = now;
-  const auto pending = pending_replies_.find(change->connection_token);
-  Connection* const c = find(change->connection_token);
-  if (c == nullptr || c->cohort == nullptr || pending == pending_replies_.end()) {
-    // It went while it waited, and took back what it had before; take back this change too.
-    std::swap(change->added, change->removed);
-    change->asked.clear();
-    host_.tell_hub(std::move(change));
-    return;
-  }
-  PendingReply reply = std::move(pending->second);
-  pending_replies_.erase(pending);
-  c->awaits_hub = false;
-  answer_interest(*c, std::move(reply), *change);
-  // At once: whoever asked goes on.
-  if (c == asking_) return;
-  fanout_.update_interest(*c);
-  resume(*c);
-  if (c->phase != Connection::Phase::closed) fanout_.flush(*c, now);
-  settle();
-}
-
-void Shard::answer_interest(Connection& c, PendingReply reply, const InterestChange& change) {
-  for (std::size_t i = 0; i < change.granted.size(); ++i) {
-    ChannelResult& result = reply.results[i];
-    if (result.code != Errc::ok) continue;
-    const Subscription& granted = change.granted[i];
-    if (granted.error.code != Errc::ok) {
-      counters_.refused_requests.add();
-      result.code = granted.error.code;
-      result.message = granted.error.context;
-      std::erase(reply.channels, result.channel);
-      continue;
-    }
-    result.head = granted.head;
-  }
-  // Those of an Unsubscribe too, whatever came of them.
-  const bool subscribed = reply.kind == PendingReply::Kind::subscribed;
-  for (ChannelResult& result : reply.results) {
-    if (!subscribed || result.code == Errc::ok) result.epoch = core_.epoch;
-  }
-  // What the old log still owes goes first; then the answer, whose heads say where the stream
-  // stands; then the new channels.
-  fanout_.finish_log(c);
-  if (reply.channels != c.cohort->channels) {
-    fanout_.leave(c);
-    fanout_.join(c, std::move(reply.channels), now_);
-  }
-  if (subscribed) {
-    fanout_.reply(c, Subscribed{reply.id, std::move(reply.results)});
-  } else {
-    fanout_.reply(c, Unsubscribed{reply.id, std::move(reply.results)});
-  }
-}
-
 void Shard::on_publish(Connection& c, const Publish& request) {
   if (core_.config.network_publish == NetworkPublish::refused) {
     answer_publish(c, request.id, Errc::publish_not_allowed,
@@ -314,7 +200,7 @@ void Shard::on_publish(Connection& c, const Publish& request) {
     answer_publish(c, request.id, checked.error().code, checked.error().context);
     return;
   }
-  const auto channel = core_.registry.find_or_make(request.channel, ChannelRegistry::Asker::client);
+  const auto channel = core_.registry.find_or_make(request.channel);
   if (!channel) {
     answer_publish(c, request.id, channel.error().code, channel.error().context);
     return;
@@ -325,22 +211,26 @@ void Shard::on_publish(Connection& c, const Publish& request) {
           answer_publish(c, request.id, code, std::string(describe(code)));
           return;
         }
-        switch (core_.submit(Submission(*channel, message))) {
-          case PublishStatus::ok:
-            published_ = published_ || index_ == 0;
-            answer_publish(c, request.id, Errc::ok, {});
-            break;
-          case PublishStatus::back_pressured:
-            answer_publish(c, request.id, Errc::back_pressured,
-                           "the server's inbox is full; try again later");
-            break;
-          case PublishStatus::refused:
-          case PublishStatus::closed:
-            answer_publish(c, request.id, Errc::closed, "the server is going away");
-            break;
-        }
+        publish(c, request.id, Submission(*channel, message));
       },
       request.message);
+}
+
+void Shard::publish(Connection& c, std::uint64_t id, Submission submission) {
+  submission.published_ns = now_.wall_ns;
+  switch (core_.submit(std::move(submission))) {
+    case PublishStatus::ok:
+      published_ = published_ || index_ == 0;
+      answer_publish(c, id, Errc::ok, {});
+      break;
+    case PublishStatus::back_pressured:
+      answer_publish(c, id, Errc::back_pressured, "the server's inbox is full; try again later");
+      break;
+    case PublishStatus::refused:
+    case PublishStatus::closed:
+      answer_publish(c, id, Errc::closed, "the server is going away");
+      break;
+  }
 }
 
 void Shard::answer_publish(Connection& c, std::uint64_t id, Errc code, std::string text) {

@@ -87,6 +87,8 @@ ServerStats gather_stats(const Core& core) {
   stats.publish_back_pressured = core.publish_back_pressured.value();
   stats.publish_refused = core.publish_refused.value();
   stats.not_encodable = core.not_encodable.value();
+  stats.log_bytes = static_cast<std::uint64_t>(core.log_bytes.value());
+  stats.log_evicted = static_cast<std::uint64_t>(core.log_evicted.value());
   for (const ShardFigures& shard : core.figures) {
     const ShardCounters& c = shard.counters;
     stats.subscribers += static_cast<std::uint64_t>(c.subscribers.value());
@@ -105,6 +107,10 @@ ServerStats gather_stats(const Core& core) {
     stats.refused_requests += c.refused_requests.value();
     stats.protocol_violations += c.protocol_violations.value();
     stats.timeouts += c.timeouts.value();
+    stats.slow_consumers += c.slow_consumers.value();
+    stats.accepts_refused += c.accepts_refused.value();
+    stats.replays += c.replays.value();
+    stats.replayed += c.replayed.value();
   }
   return stats;
 }
@@ -124,7 +130,7 @@ std::string health_json(const Core& core) {
   const ServerStats stats = gather_stats(core);
   std::string out;
   // acquire: pairs with the release in Server::drain().
-  const bool draining = core.closed.load(std::memory_order_acquire);
+  const bool draining = core.draining.load(std::memory_order_acquire);
   ObjectWriter(out)
       .add("status", draining ? "draining" : "ok")
       .add("connections", stats.connections)
@@ -144,7 +150,9 @@ std::string stats_json(const Core& core, std::vector<ConnectionStats> connection
       .add("subscribers", s.subscribers)
       .add("channels", s.channels)
       .add("lag_bytes_max", s.lag_bytes_max)
+      .add("log_bytes", s.log_bytes)
       .add("accepted", s.accepted)
+      .add("accepts_refused", s.accepts_refused)
       .add("handshakes_refused", s.handshakes_refused)
       .add("http_requests", s.http_requests)
       .add("upgraded", s.upgraded)
@@ -161,7 +169,11 @@ std::string stats_json(const Core& core, std::vector<ConnectionStats> connection
       .add("bad_messages", s.bad_messages)
       .add("refused_requests", s.refused_requests)
       .add("protocol_violations", s.protocol_violations)
-      .add("timeouts", s.timeouts);
+      .add("timeouts", s.timeouts)
+      .add("slow_consumers", s.slow_consumers)
+      .add("replays", s.replays)
+      .add("replayed", s.replayed)
+      .add("log_evicted", s.log_evicted);
   sort_by_lag(connections, kConnectionsShown);
   page.begin("slowest_connections") += '[';
   for (const ConnectionStats& c : connections) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include <stratwire/message.hpp>
@@ -20,7 +21,7 @@ class Channel;
 class Submission {
  public:
   /// Two mints of 44 characters fit, and the whole is three cache lines.
-  static constexpr std::size_t kInlineTextBytes = 136;
+  static constexpr std::size_t kInlineTextBytes = 128;
 
   Submission() noexcept = default;
   /// \param channel  nullptr: a broadcast
@@ -45,19 +46,61 @@ class Submission {
 
   [[nodiscard]] Channel* channel() const noexcept { return channel_; }
 
+  /// The message in the form of a channel's log, the same for every codec.
+  ///
+  /// \param buffer    only ever grows
+  /// \lifetime        until `buffer` changes
+  [[nodiscard]] std::string_view record(std::string& buffer) const {
+    const std::size_t text_bytes = std::size_t{first_bytes_} + second_bytes_;
+    const std::size_t bytes = sizeof(RecordHead) + text_bytes;
+    if (buffer.size() < bytes) buffer.resize(bytes);
+    const RecordHead head{{numbers_[0], numbers_[1], numbers_[2]}, first_bytes_, kind_};
+    std::memcpy(buffer.data(), &head, sizeof head);
+    std::memcpy(buffer.data() + sizeof head, long_text_ ? long_text_.get() : text_, text_bytes);
+    return {buffer.data(), bytes};
+  }
+  /// Calls `visitor` with the message of a record; its texts point into the record.
+  template <class Visitor>
+  static decltype(auto) visit_record(std::string_view record, Visitor&& visitor) {
+    RecordHead head;
+    std::memcpy(&head, record.data(), sizeof head);
+    const std::string_view text = record.substr(sizeof head);
+    return visit_parts(head.kind, head.numbers, text.substr(0, head.first_bytes),
+                       text.substr(head.first_bytes), visitor);
+  }
+
   /// Calls `visitor` with the message as it was published; its texts point into this object.
   template <class Visitor>
   decltype(auto) visit(Visitor&& visitor) const {
     const char* const text = long_text_ ? long_text_.get() : text_;
-    const std::string_view first{text, first_bytes_};
-    const std::string_view second{text + first_bytes_, second_bytes_};
-    const auto timestamp = static_cast<std::int64_t>(numbers_[2]);
-    switch (kind_) {
+    return visit_parts(kind_, numbers_, {text, first_bytes_}, {text + first_bytes_, second_bytes_},
+                       visitor);
+  }
+
+  /// Bytes that it may take in a lane at most; set for paced publishers only.
+  std::uint32_t paced_bytes = 0;
+  /// When publish() was called; 0 = not known. \units Unix nanoseconds
+  std::int64_t published_ns = 0;
+
+ private:
+  enum class Kind : std::uint8_t { price, account, event_json, event_msgpack };
+  struct RecordHead {
+    std::uint64_t numbers[3] = {};
+    std::uint32_t first_bytes = 0;
+    Kind kind = Kind::price;
+  };
+
+  template <class Visitor>
+  static decltype(auto) visit_parts(Kind kind, const std::uint64_t (&numbers)[3],
+                                    std::string_view first, std::string_view second,
+                                    Visitor&& visitor) {
+    const auto timestamp = static_cast<std::int64_t>(numbers[2]);
+    switch (kind) {
       case Kind::price:
         return visitor(
-            PriceUpdate{first, second, std::bit_cast<double>(numbers_[0]), numbers_[1], timestamp});
+            PriceUpdate{first, second, std::bit_cast<double>(numbers[0]), numbers[1], timestamp});
       case Kind::account:
-        return visitor(AccountUpdate{first, numbers_[0], numbers_[1], timestamp});
+        return visitor(AccountUpdate{first, numbers[0], numbers[1], timestamp});
       case Kind::event_json:
         return visitor(Event{first, {Codec::json, second}});
       case Kind::event_msgpack:
@@ -65,12 +108,6 @@ class Submission {
     }
     return visitor(Event{first, {Codec::msgpack, second}});
   }
-
-  /// Bytes that it may take in a lane at most; set for paced publishers only.
-  std::uint32_t paced_bytes = 0;
-
- private:
-  enum class Kind : std::uint8_t { price, account, event_json, event_msgpack };
 
   void keep(std::string_view first, std::string_view second) {
     first_bytes_ = static_cast<std::uint32_t>(first.size());

@@ -56,8 +56,10 @@ struct ServerStats {
   std::uint64_t subscribers = 0;  ///< Connections with at least one channel.
   std::uint64_t channels = 0;
   std::uint64_t lag_bytes_max = 0;
+  std::uint64_t log_bytes = 0;  ///< Memory of the logs of all channels.
   // counters
   std::uint64_t accepted = 0;
+  std::uint64_t accepts_refused = 0;  ///< Upgrades told to come back: too many at once.
   std::uint64_t handshakes_refused = 0;
   std::uint64_t http_requests = 0;
   std::uint64_t upgraded = 0;  ///< WebSocket connections that were opened.
@@ -76,6 +78,10 @@ struct ServerStats {
   std::uint64_t refused_requests = 0;  ///< Subscribe, Publish ... answered with an error.
   std::uint64_t protocol_violations = 0;
   std::uint64_t timeouts = 0;
+  std::uint64_t slow_consumers = 0;  ///< Connections closed with 4101.
+  std::uint64_t replays = 0;         ///< Subscribes with `since` or `snapshot`.
+  std::uint64_t replayed = 0;        ///< Messages out of logs, a part of `delivered`.
+  std::uint64_t log_evicted = 0;     ///< Messages that log_total_bytes_max pushed out of logs.
 };
 
 /// A producer's handle on one channel. It may outlive its server; then, and when it was never
@@ -88,7 +94,7 @@ class Publisher {
  public:
   /// Takes a copy of the message and returns; never blocks.
   ///
-  /// \cost   no system call unless the server's thread sleeps; no allocation up to 136 bytes of
+  /// \cost   no system call unless the server's thread sleeps; no allocation up to 128 bytes of
   ///         text, but for the first message of a thread
   PublishStatus publish(const PriceUpdate& message) noexcept;
   PublishStatus publish(const AccountUpdate& message) noexcept;

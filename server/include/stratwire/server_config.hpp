@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,41 @@ namespace stratwire {
 
 /// May connections publish? Only on networks that you trust.
 enum class NetworkPublish : std::uint8_t { refused, allowed };
+
+/// What a channel does for a reader that is behind its soft limit (PROTOCOL.md 5.1).
+enum class Overflow : std::uint8_t {
+  drop_oldest,  ///< The reader is moved to the head and told by a Gap.
+  conflate,     ///< The same, and it gets the latest message; for values that replace each other.
+  lossless,     ///< Kept for the reader, up to the hard limits; then close 4101: it resumes.
+};
+
+/// How the channels of one kind are served.
+struct ChannelPolicy {
+  Overflow overflow = Overflow::drop_oldest;
+  friend bool operator==(const ChannelPolicy&, const ChannelPolicy&) = default;
+};
+
+/// What each channel keeps for readers that come back (PROTOCOL.md 5.2).
+struct ChannelLogConfig {
+  /// Messages, 0..1'048'576; 0 = nothing is kept, and every resume is a Gap.
+  std::size_t messages_max = 4096;
+  /// Bytes of messages, as they were published, 4 KiB..1 GiB. Memory grows as it is needed.
+  std::size_t bytes_max = 1 << 20;
+  /// Age, 1 s..24 h. A conflating channel keeps its latest message for longer.
+  std::chrono::milliseconds age_max{120'000};
+};
+
+/// How a server leaves.
+struct DrainConfig {
+  /// From the GoAway to the close, up to 1 h; while it lasts the server goes on publishing, so that
+  /// clients with somewhere else to go change over without a hole. At most half of drain()'s own
+  /// deadline. 0 = closes at once.
+  std::chrono::milliseconds go_away_deadline{0};
+  /// Over how long the reconnects are spread, up to 1 h; more where accepts_per_second asks for it.
+  std::chrono::milliseconds reconnect_spread{0};
+  /// URLs of servers with the same channels, at most 16, for the GoAway.
+  std::vector<std::string> alternatives{};
+};
 
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 
@@ -38,34 +74,60 @@ struct ServerConfig {
 
   /// Messages that may wait between publishers and the hub, 64..32'768; about 200 bytes each.
   std::size_t inbox_messages = 16'384;
-  /// How far a reader may fall behind, in bytes of ready frames beside what the kernel holds,
-  /// before it is moved to the head and told by a Gap; at least 64 KiB.
+  /// The soft limit: how far a reader may fall behind, in bytes of ready frames beside what the
+  /// kernel holds, before the policies of its channels apply; 64 KiB..1 GiB.
   std::size_t lane_bytes_max = 4 << 20;
-  /// The same in messages, at least 16.
+  /// The same in messages, 16..2^30.
   std::size_t lane_messages_max = 65'536;
+  /// The hard limit: what may wait for one connection beyond the soft limit, lossless messages and
+  /// Gaps, before it is closed with 4101; at least lane_bytes_max, up to 4 GiB; 0 = four times
+  /// lane_bytes_max.
+  std::size_t lane_hard_bytes_max = 0;
+  /// The same in messages; at least lane_messages_max, up to 2^32; 0 = four times
+  /// lane_messages_max.
+  std::size_t lane_hard_messages_max = 0;
+  /// A connection whose kernel took nothing for so long, while something waits, is closed with
+  /// 4101; 10 ms..1 h.
+  std::chrono::milliseconds stall_max{10'000};
+  /// By kind of channel; a kind that is not named has ChannelPolicy{}.
+  std::map<std::string, ChannelPolicy, std::less<>> policies = default_policies();
+
+  ChannelLogConfig channel_log{};
+  /// Memory of the logs of all channels together, 64 KiB..1 TiB; what it pushes out is counted
+  /// (`log_evicted`).
+  std::size_t log_total_bytes_max = 256 << 20;
 
   /// Open connections; further ones are answered with HTTP 503.
   std::size_t connections_max = 16'384;
+  /// Upgrades per second in the long run, 1..1'000'000; further ones are answered with HTTP 503 and
+  /// each with its own time to come back.
+  std::size_t accepts_per_second = 5'000;
+  /// Upgrades at once after a quiet time, 1..1'000'000.
+  std::size_t accepts_burst = 16'384;
   std::size_t channels_per_connection_max = limits::kChannelsPerConnectionMax;
   std::size_t inbound_message_bytes_max = limits::kInboundMessageBytesMax;
   std::chrono::milliseconds handshake_timeout = limits::kHandshakeTimeout;
-  /// A Heartbeat goes out when nothing else was sent for so long.
+  /// A Heartbeat goes to every native connection so often.
   std::chrono::milliseconds heartbeat_interval = limits::kHeartbeatInterval;
   /// WebSocket ping to a peer that was silent for so long; it is given up after twice as long.
   /// Environment: WS_PING_INTERVAL, in seconds.
   std::chrono::milliseconds ping_interval{30'000};
 
-  /// Channels that this server holds at most, subscribed or published; names that only clients ask
-  /// for get half of them, so that publishers always find room.
+  /// Channels that are published, or were, since the server opened. A subscription to a name that
+  /// nobody publishes takes none.
   std::size_t channels_max = 65'536;
   /// Channel kinds that clients may subscribe to, beside those of this server's publishers.
   std::vector<std::string> kinds = default_kinds();
   NetworkPublish network_publish = NetworkPublish::refused;
 
+  DrainConfig drain{};
+
   /// Called for every line of the log, from any thread; empty = no log.
   std::function<void(LogLevel, std::string_view)> log{};
 
   [[nodiscard]] static std::vector<std::string> default_kinds();
+  /// prices: conflate; accounts, agent, vault: lossless.
+  [[nodiscard]] static std::map<std::string, ChannelPolicy, std::less<>> default_policies();
   /// \errors invalid_config, naming the setting, its value and its range
   [[nodiscard]] Result<void> validate() const;
 };

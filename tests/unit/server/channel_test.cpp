@@ -3,6 +3,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -10,55 +11,72 @@
 namespace stratwire::server {
 namespace {
 
-constexpr auto kPublisher = ChannelRegistry::Asker::publisher;
+/// A registry and what it needs.
+struct Made {
+  explicit Made(std::vector<std::string> kinds, std::size_t channels_max)
+      : registry(config(std::move(kinds), channels_max), budget) {}
+  static ServerConfig config(std::vector<std::string> kinds, std::size_t channels_max) {
+    ServerConfig config;
+    config.kinds = std::move(kinds);
+    config.channels_max = channels_max;
+    return config;
+  }
+  session::LogBudget budget{1 << 20};
+  ChannelRegistry registry;
+};
 
 TEST(Channel, KnowsItsKind) {
-  ChannelRegistry registry({"prices"}, 100);
-  const auto price = registry.find_or_make("prices:A", kPublisher);
+  Made made_here({"prices"}, 100);
+  ChannelRegistry& registry = made_here.registry;
+  const auto price = registry.find_or_make("prices:A");
   ASSERT_TRUE(price);
   EXPECT_EQ((*price)->name(), "prices:A");
   EXPECT_EQ((*price)->kind(), "prices");
-  EXPECT_TRUE((*price)->conflates());
-  EXPECT_EQ((*price)->head, 0U);
-  const auto token = registry.find_or_make("token-x", kPublisher);
+  EXPECT_EQ((*price)->overflow(), Overflow::conflate);
+  EXPECT_EQ((*price)->log.head(), 0U);
+  const auto token = registry.find_or_make("token-x");
   ASSERT_TRUE(token);
   EXPECT_EQ((*token)->kind(), "token");
-  EXPECT_FALSE((*token)->conflates());
+  EXPECT_EQ((*token)->overflow(), Overflow::drop_oldest);
+  const auto account = registry.find_or_make("accounts:x");
+  ASSERT_TRUE(account);
+  EXPECT_EQ((*account)->overflow(), Overflow::lossless);
   EXPECT_NE((*price)->id(), (*token)->id());
 }
 
 TEST(ChannelRegistry, FindsWhatItMade) {
-  ChannelRegistry registry({}, 100);
-  Channel* const made = *registry.find_or_make("a:1", kPublisher);
-  EXPECT_EQ(*registry.find_or_make("a:1", kPublisher), made);
+  Made made_here({}, 100);
+  ChannelRegistry& registry = made_here.registry;
+  Channel* const made = *registry.find_or_make("a:1");
+  EXPECT_EQ(*registry.find_or_make("a:1"), made);
   EXPECT_EQ(registry.size(), 1U);
 }
 
 TEST(ChannelRegistry, RefusesBadNamesAndTooMany) {
-  ChannelRegistry registry({}, 2);
-  EXPECT_EQ(registry.find_or_make("a b", kPublisher).error().code, Errc::invalid_channel_name);
-  EXPECT_EQ(registry.find_or_make("a:*", kPublisher).error().code, Errc::invalid_channel_name);
-  ASSERT_TRUE(registry.find_or_make("a:1", kPublisher));
-  ASSERT_TRUE(registry.find_or_make("a:2", kPublisher));
-  const auto third = registry.find_or_make("a:3", kPublisher);
+  Made made_here({}, 2);
+  ChannelRegistry& registry = made_here.registry;
+  EXPECT_EQ(registry.find_or_make("a b").error().code, Errc::invalid_channel_name);
+  EXPECT_EQ(registry.find_or_make("a:*").error().code, Errc::invalid_channel_name);
+  ASSERT_TRUE(registry.find_or_make("a:1"));
+  ASSERT_TRUE(registry.find_or_make("a:2"));
+  const auto third = registry.find_or_make("a:3");
   EXPECT_EQ(third.error().code, Errc::too_many_channels);
   EXPECT_NE(third.error().context.find("channels_max"), std::string::npos);
-  EXPECT_TRUE(registry.find_or_make("a:2", kPublisher)) << "what is there is still found";
+  EXPECT_TRUE(registry.find_or_make("a:2")) << "what is there is still found";
 }
 
-TEST(ChannelRegistry, ClientsCantTakeTheChannelsOfPublishers) {
-  ChannelRegistry registry({"a"}, 4);
-  constexpr auto kClient = ChannelRegistry::Asker::client;
-  ASSERT_TRUE(registry.find_or_make("a:1", kClient));
-  ASSERT_TRUE(registry.find_or_make("a:2", kClient));
-  EXPECT_EQ(registry.find_or_make("a:3", kClient).error().code, Errc::too_many_channels);
-  EXPECT_TRUE(registry.find_or_make("a:2", kClient)) << "what is there is still found";
-  EXPECT_TRUE(registry.find_or_make("a:3", kPublisher));
-  EXPECT_TRUE(registry.find_or_make("a:4", kPublisher));
+TEST(ChannelRegistry, FindingMakesNothing) {
+  Made made_here({"a"}, 4);
+  ChannelRegistry& registry = made_here.registry;
+  EXPECT_EQ(registry.find("a:1"), nullptr);
+  EXPECT_EQ(registry.size(), 0U);
+  Channel* const made = *registry.find_or_make("a:1");
+  EXPECT_EQ(registry.find("a:1"), made);
 }
 
 TEST(ChannelRegistry, KindsGrowAndOldLooksStayAsTheyWere) {
-  ChannelRegistry registry({"prices"}, 10);
+  Made made_here({"prices"}, 10);
+  ChannelRegistry& registry = made_here.registry;
   const auto before = registry.kinds();
   registry.add_kind("weather");
   registry.add_kind("weather");
@@ -69,7 +87,8 @@ TEST(ChannelRegistry, KindsGrowAndOldLooksStayAsTheyWere) {
 }
 
 TEST(ChannelRegistry, OneChannelPerNameFromAnyThread) {
-  ChannelRegistry registry({}, 10'000);
+  Made made_here({}, 10'000);
+  ChannelRegistry& registry = made_here.registry;
   constexpr std::size_t kThreads = 4;
   constexpr int kNames = 300;
   std::vector<std::vector<Channel*>> seen(kThreads);
@@ -78,7 +97,7 @@ TEST(ChannelRegistry, OneChannelPerNameFromAnyThread) {
     threads.emplace_back([&registry, &mine = seen[t]] {
       for (int i = 0; i < kNames; ++i) {
         registry.add_kind("kind" + std::to_string(i));
-        mine.push_back(*registry.find_or_make("a:" + std::to_string(i), kPublisher));
+        mine.push_back(*registry.find_or_make("a:" + std::to_string(i)));
       }
     });
   }

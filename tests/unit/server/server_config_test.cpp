@@ -15,6 +15,8 @@ namespace {
 using std::chrono::hours;
 using std::chrono::milliseconds;
 
+constexpr std::size_t kGiB = std::size_t{1} << 30;
+
 struct Setting {
   std::string name{};
   std::function<void(ServerConfig&)> make_least{};
@@ -32,19 +34,47 @@ Setting setting(std::string name, T ServerConfig::*member, T least, T most, T st
           set(static_cast<T>(most + step))};
 }
 
+template <class T, class Group>
+Setting inner(std::string name, Group ServerConfig::*group, T Group::*member, T least, T most,
+              T step) {
+  const auto set = [group, member](T value) {
+    return [group, member, value](ServerConfig& config) { (config.*group).*member = value; };
+  };
+  return {std::move(name), set(least), set(most), set(static_cast<T>(least - step)),
+          set(static_cast<T>(most + step))};
+}
+
 int cores() {
   return static_cast<int>(::sysconf(_SC_NPROCESSORS_CONF));
 }
 
 std::vector<Setting> settings() {
   using C = ServerConfig;
-  constexpr std::size_t kGiB = std::size_t{1} << 30;
   constexpr milliseconds kMs{1};
   return {
       setting<std::size_t>("io_threads", &C::io_threads, 1, 8, 1),
       setting<std::size_t>("inbox_messages", &C::inbox_messages, 64, 32'768, 1),
       setting<std::size_t>("lane_bytes_max", &C::lane_bytes_max, 64 * 1024, kGiB, 1),
       setting<std::size_t>("lane_messages_max", &C::lane_messages_max, 16, kGiB, 1),
+      setting<std::size_t>("lane_hard_bytes_max", &C::lane_hard_bytes_max, C{}.lane_bytes_max,
+                           4 * kGiB, 1),
+      setting<std::size_t>("lane_hard_messages_max", &C::lane_hard_messages_max,
+                           C{}.lane_messages_max, 4 * kGiB, 1),
+      inner<std::size_t>("channel_log.messages_max", &C::channel_log,
+                         &ChannelLogConfig::messages_max, 0, 1'048'576, 1),
+      inner<std::size_t>("channel_log.bytes_max", &C::channel_log, &ChannelLogConfig::bytes_max,
+                         4096, kGiB, 1),
+      inner<milliseconds>("channel_log.age_max", &C::channel_log, &ChannelLogConfig::age_max,
+                          milliseconds(1'000), hours(24), kMs),
+      inner<milliseconds>("drain.go_away_deadline", &C::drain, &DrainConfig::go_away_deadline,
+                          milliseconds(0), hours(1), kMs),
+      inner<milliseconds>("drain.reconnect_spread", &C::drain, &DrainConfig::reconnect_spread,
+                          milliseconds(0), hours(1), kMs),
+      setting<milliseconds>("stall_max", &C::stall_max, milliseconds(10), hours(1), kMs),
+      setting<std::size_t>("accepts_per_second", &C::accepts_per_second, 1, 1'000'000, 1),
+      setting<std::size_t>("accepts_burst", &C::accepts_burst, 1, 1'000'000, 1),
+      setting<std::size_t>("log_total_bytes_max", &C::log_total_bytes_max, 64 * 1024, 1024 * kGiB,
+                           1),
       setting<std::size_t>("connections_max", &C::connections_max, 1, 1'000'000, 1),
       setting<std::size_t>("channels_max", &C::channels_max, 1, 16'777'216, 1),
       setting<std::size_t>("channels_per_connection_max", &C::channels_per_connection_max, 1,
@@ -129,6 +159,26 @@ TEST(ServerConfig, KindsAreNamesWithoutColon) {
   EXPECT_TRUE(config.validate());
   config.kinds.clear();
   EXPECT_TRUE(config.validate());
+}
+
+TEST(ServerConfig, PoliciesAreByKind) {
+  ServerConfig config;
+  config.policies["a:b"] = {};
+  EXPECT_NE(config.validate().error().context.find("ServerConfig::policies"), std::string::npos);
+  const auto policies = ServerConfig::default_policies();
+  EXPECT_EQ(policies.at("prices").overflow, Overflow::conflate);
+  for (const char* const kind : {"accounts", "agent", "vault"}) {
+    EXPECT_EQ(policies.at(kind).overflow, Overflow::lossless);
+  }
+  EXPECT_EQ(policies.size(), 4U);
+}
+
+TEST(ServerConfig, AlternativesAreBounded) {
+  ServerConfig config;
+  config.drain.alternatives.assign(limits::kAlternativesMax, "ws://10.0.0.2:8080");
+  EXPECT_TRUE(config.validate());
+  config.drain.alternatives.emplace_back("ws://10.0.0.3:8080");
+  EXPECT_NE(config.validate().error().context.find("drain.alternatives"), std::string::npos);
 }
 
 TEST(ServerConfig, DefaultKindsAreThoseOfTheDocuments) {

@@ -237,8 +237,9 @@ TEST(ServerSlowReader, SubscribesAgainBehindWhatItIsOwed) {
   EXPECT_EQ(oracle.cursor("trades:A"), head);
 }
 
-TEST(ServerSlowReader, OneThatNeverReadsIsDropped) {
+TEST(ServerSlowReader, OneThatDoesNotEvenTakeItsGapsIsDropped) {
   ServerConfig config = small_lanes(16);
+  config.lane_hard_bytes_max = config.lane_bytes_max;
   Server server = open_server(config);
   TestClient never(server, Speaks::json, kSmallBuffer);
   TestClient healthy(server);
@@ -254,6 +255,7 @@ TEST(ServerSlowReader, OneThatNeverReadsIsDropped) {
       },
       "a reader that never reads is dropped");
   EXPECT_EQ(settled_stats(server).connections, 1U);
+  EXPECT_EQ(server.stats().slow_consumers, 1U);
   healthy.expect_silence();
 }
 
