@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <initializer_list>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <unistd.h>
@@ -193,6 +194,82 @@ TEST_P(Draining, DeliversEverythingThenSaysGoodbye) {
   EXPECT_FALSE(RawClient::tcp(server.local_port()).is_open());
   EXPECT_TRUE(server.connections(10).empty());
   EXPECT_TRUE(server.drain(1s)) << "a second time is no error";
+}
+
+TEST(ServerDrain, EachConnectionIsToldItsOwnTimeToComeBack) {
+  ServerConfig config = quiet_config();
+  config.io_threads = 2;
+  config.drain.reconnect_spread = 1s;
+  config.drain.alternatives = {"ws://10.0.0.2:8080", "ws://10.0.0.3:8080"};
+  Server server = open_server(config);
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 5; ++i) clients.emplace_back(server);
+  std::thread drainer([&] { (void)server.drain(100ms); });
+  std::set<std::uint32_t> slots;
+  for (TestClient& client : clients) {
+    const auto message = client.expect<GoAway>();
+    EXPECT_EQ(message.deadline_ms, 0U);
+    EXPECT_EQ(message.alternatives, config.drain.alternatives);
+    slots.insert(message.reconnect_after_ms);
+  }
+  drainer.join();
+  EXPECT_EQ(slots, (std::set<std::uint32_t>{0, 200, 400, 600, 800}));
+}
+
+TEST(ServerDrain, TheTimesAreNoCloserThanTheServerAdmits) {
+  ServerConfig config = quiet_config();
+  config.accepts_per_second = 10;
+  Server server = open_server(config);
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 3; ++i) clients.emplace_back(server);
+  std::thread drainer([&] { (void)server.drain(100ms); });
+  std::set<std::uint32_t> slots;
+  for (TestClient& client : clients) slots.insert(client.expect<GoAway>().reconnect_after_ms);
+  drainer.join();
+  EXPECT_EQ(slots, (std::set<std::uint32_t>{0, 100, 200}));
+}
+
+TEST(ServerDrain, PublishingGoesOnUntilTheGoAwayDeadline) {
+  for (const std::size_t threads : {1U, 2U}) {
+    ServerConfig config = quiet_config();
+    config.io_threads = threads;
+    config.drain.go_away_deadline = std::chrono::hours(1);
+    Server server = open_server(config);
+    TestClient stays(server);
+    TestClient leaves(server);
+    (void)stays.subscribe({"prices:A"});
+    (void)leaves.subscribe({"prices:A"});
+    // Half of this; all leave before.
+    std::thread drainer([&] { EXPECT_TRUE(server.drain(2 * kPatience)); });
+    const auto message = stays.expect<GoAway>();
+    EXPECT_EQ(message.deadline_ms, std::chrono::milliseconds(kPatience).count());
+    EXPECT_GE(message.reconnect_after_ms, message.deadline_ms);
+    (void)leaves.expect<GoAway>();
+    EXPECT_FALSE(RawClient::tcp(server.local_port()).is_open());
+    ASSERT_EQ(server.publish("prices:A", price()), PublishStatus::ok);
+    EXPECT_EQ(stays.expect_seq("prices:A"), 1U);
+    EXPECT_EQ(leaves.expect_seq("prices:A"), 1U);
+    leaves.raw().send_close(transport::CloseCode::normal);
+    ASSERT_EQ(server.publish("prices:A", price()), PublishStatus::ok);
+    EXPECT_EQ(stays.expect_seq("prices:A"), 2U);
+    stays.raw().send_close(transport::CloseCode::normal);
+    drainer.join();
+    EXPECT_EQ(server.publish("prices:A", price()), PublishStatus::closed);
+  }
+}
+
+TEST(ServerDrain, AfterTheGoAwayDeadlineTheOthersAreClosed) {
+  ServerConfig config = quiet_config();
+  config.drain.go_away_deadline = 20ms;
+  Server server = open_server(config);
+  TestClient client(server);
+  std::thread drainer([&] { EXPECT_TRUE(server.drain(2 * kPatience)); });
+  EXPECT_EQ(client.expect<GoAway>().deadline_ms, 20U);
+  EXPECT_EQ(client.next(), nullptr) << "one GoAway is enough";
+  ASSERT_TRUE(client.closed_by());
+  EXPECT_EQ(client.closed_by()->code, transport::CloseCode::going_away);
+  client.raw().send_close(transport::CloseCode::going_away);
+  drainer.join();
 }
 
 TEST(ServerDrain, ASecondCallWaitsForTheFirst) {

@@ -231,6 +231,53 @@ TEST(ServerLimits, ConnectionsBeyondTheLimitAre503) {
   fourth.expect_silence();
 }
 
+/// The answer to an upgrade that is refused.
+std::string refused_upgrade(const Server& server) {
+  const std::string request =
+      "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+  RawClient raw = RawClient::tcp(server.local_port());
+  EXPECT_TRUE(raw.send_bytes(request));
+  return raw.read_to_end();
+}
+
+TEST(ServerLimits, UpgradesBeyondTheRateAreToldWhenToComeBack) {
+  ServerConfig config = quiet_config();
+  config.accepts_per_second = 1;
+  config.accepts_burst = 2;
+  Server server = open_server(config);
+  TestClient first(server);
+  TestClient second(server);
+  const std::string third = refused_upgrade(server);
+  EXPECT_TRUE(third.starts_with("HTTP/1.1 503 ")) << third;
+  EXPECT_NE(third.find("\r\nRetry-After: 1\r\n"), std::string::npos) << third;
+  EXPECT_NE(third.find("\r\nRetry-After-Ms: "), std::string::npos) << third;
+  // Another one, another time.
+  const std::string fourth = refused_upgrade(server);
+  EXPECT_NE(fourth.find("\r\nRetry-After: 2\r\n"), std::string::npos) << fourth;
+  EXPECT_EQ(server.stats().accepts_refused, 2U);
+  // Pages are not upgrades: who watches the server still sees it.
+  RawClient raw = RawClient::tcp(server.local_port());
+  ASSERT_TRUE(raw.send_bytes("GET /health HTTP/1.1\r\nHost: x\r\n\r\n"));
+  EXPECT_TRUE(raw.read_to_end().starts_with("HTTP/1.1 200 "));
+}
+
+TEST(ServerLimits, TheAnswerOfAFullServerReachesOneThatSentItsRequest) {
+  // With the request unread the kernel would reset the connection and the answer might be lost.
+  ServerConfig config = quiet_config();
+  config.connections_max = 1;
+  Server server = open_server(config);
+  TestClient first(server);
+  for (int i = 0; i < 20; ++i) {
+    const std::string answer = refused_upgrade(server);
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 ")) << answer;
+    EXPECT_NE(answer.find("\r\nRetry-After-Ms: "), std::string::npos) << answer;
+  }
+  EXPECT_EQ(server.stats().connections, 1U);
+  EXPECT_EQ(server.stats().handshakes_refused, 20U);
+  EXPECT_EQ(server.stats().disconnected, 0U) << "they never were connections";
+}
+
 TEST(ServerLimits, DeadPeerIsPingedThenDropped) {
   ServerConfig config = quiet_config();
   config.ping_interval = 200ms;
