@@ -107,7 +107,8 @@ class Client::Impl {
         codec_(config.codec),
         waiting_(config.waiting),
         io_cpu_(config.io_cpu),
-        wait_(wait_kind(config.waiting)) {
+        wait_(wait_kind(config.waiting)),
+        gate_words_(loop_->gate_words()) {
     if (config.threading == Threading::own_thread) {
       ring_ = std::make_unique<DeliveryRing>(config.ring_bytes);
     }
@@ -140,6 +141,16 @@ class Client::Impl {
     loop_->notify();
   }
 
+  [[nodiscard]] Result<ChannelGate> gate(std::string_view channel, GateLimits limits) {
+    if (limits.silence_max.count() < 0 || limits.data_age_max.count() < 0) {
+      return Error{Errc::invalid_config, 0, "a limit of a gate is negative; 0 means no limit"};
+    }
+    auto words = loop_->mailbox().gate(channel);
+    if (!words.ok()) return words.error();
+    loop_->notify();
+    return ChannelGate{gate_words_, *std::move(words), limits};
+  }
+
   [[nodiscard]] ClientState state() const noexcept { return loop_->state(); }
   [[nodiscard]] Error error() const { return loop_->error(); }
   [[nodiscard]] Codec codec() const noexcept { return codec_; }
@@ -157,6 +168,13 @@ class Client::Impl {
   void wait_for_work(bool full);
   void linger();
   // The strategy.
+  /// Whatever is handed out is counted, for the gates.
+  const Delivery* took(const Delivery* delivery) noexcept {
+    // release: pairs with the acquire in ChannelGate::verdict(); what the strategy did with earlier
+    // ones is seen by whoever sees that it has this one.
+    if (delivery != nullptr) gate_words_->taken.store(++taken_, std::memory_order_release);
+    return delivery;
+  }
   const Delivery* next_in_ring(Deadline deadline);
   const Delivery* next_in_ring_now() noexcept;
   const Delivery* next_of_loop(Deadline deadline);
@@ -175,7 +193,9 @@ class Client::Impl {
   // I/O thread only.
   const Delivery* stuck_ = nullptr;
   telemetry::Counter ring_full_{};
-  // Strategy only.
+  // Strategy only, but for what gates read of its words.
+  const std::shared_ptr<detail::GateClientWords> gate_words_;
+  std::uint64_t taken_ = 0;
   Handlers handlers_{};
   telemetry::Counter unhandled_{};
   std::atomic<std::uint64_t> last_wire_id_{0};
@@ -294,7 +314,7 @@ void Client::Impl::wait_for_work(bool full) {
 const Delivery* Client::Impl::next_in_ring_now() noexcept {
   const Delivery* const delivery = ring_->next();
   if (ring_->made_room()) loop_->wake();
-  return delivery;
+  return took(delivery);
 }
 
 const Delivery* Client::Impl::next_in_ring(Deadline deadline) {
@@ -325,7 +345,7 @@ const Delivery* Client::Impl::next_of_loop_now() {
 
 const Delivery* Client::Impl::next_of_loop(Deadline deadline) {
   for (;;) {
-    if (const Delivery* const delivery = next_of_loop_now()) return delivery;
+    if (const Delivery* const delivery = next_of_loop_now()) return took(delivery);
     if (loop_->done()) return nullptr;
     if (deadline && Clock::now() >= *deadline) return nullptr;
     if (waiting_ == Waiting::park) {
@@ -354,7 +374,7 @@ std::size_t Client::Impl::drain(std::size_t limit, Sink sink, void* context) {
   }
   // One read() at most, so that the call is bounded by what one recv() brings.
   const Delivery* delivery = limit == 0 ? nullptr : next_of_loop_now();
-  while (delivery != nullptr) {
+  while (took(delivery) != nullptr) {
     sink(context, *delivery);
     if (++count >= limit) break;
     delivery = loop_->next();
@@ -442,6 +462,10 @@ Result<void> Client::unsubscribe(std::span<const std::string> channels) {
   return impl_->change([&](client::Mailbox& mailbox) {
     return mailbox.unsubscribe({channels.begin(), channels.end()});
   });
+}
+
+Result<ChannelGate> Client::gate(std::string_view channel, GateLimits limits) {
+  return impl_->gate(channel, limits);
 }
 
 SendStatus Client::send(std::string_view channel, const PriceUpdate& message, std::uint64_t id) {

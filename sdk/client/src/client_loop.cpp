@@ -103,10 +103,14 @@ void ClientLoop::carry_out_commands(Instant now) {
   std::uint32_t wishes = 0;
   for (Command& command : commands_) {
     if (auto* const wish = std::get_if<Wish>(&command)) {
+      gates_.wished(wish->channels);
       session_.subscribe(wish->channels);
       ++wishes;
     } else if (auto* const unwish = std::get_if<Unwish>(&command)) {
+      gates_.unwished(unwish->channels);
       session_.unsubscribe(unwish->channels);
+    } else if (auto* const gate = std::get_if<AddGate>(&command)) {
+      gates_.add(std::move(gate->channel), std::move(gate->words));
     } else {
       session_.send(std::get<session::Outgoing>(std::move(command)));
     }
@@ -139,6 +143,7 @@ void ClientLoop::perform() {
     } else if (std::get_if<session::action::Drop>(&*action) != nullptr) {
       drop();
     } else if (auto* const gap = std::get_if<session::action::HandGap>(&*action)) {
+      gates_.gap_known(gap->channel);
       if (!abandoned_) handing_.emplace_back(std::move(*gap));
     } else if (auto* const notice = std::get_if<session::action::HandNotice>(&*action)) {
       remember(notice->notice);
@@ -171,8 +176,10 @@ void ClientLoop::perform_close(std::uint16_t code) {
 
 // State and error for any thread; and what is handed over late is kept short.
 void ClientLoop::remember(const Notice& notice) {
+  if (const auto* const answer = std::get_if<Subscribed>(&notice)) gates_.answered(*answer);
   const auto* const event = std::get_if<StateEvent>(&notice);
   if (event == nullptr) return;
+  gates_.state_known(event->state);
   {
     const std::lock_guard hold(error_mutex_);
     error_ = event->cause;

@@ -23,6 +23,7 @@
 #include <stratwire/transport/url.hpp>
 
 #include "connection.hpp"
+#include "gates.hpp"
 #include "mailbox.hpp"
 
 namespace stratwire::client {
@@ -46,6 +47,11 @@ class ClientLoop {
   /// \errors invalid_url, unsupported_scheme, invalid_config, io_failed
   static Result<std::unique_ptr<ClientLoop>> open(ClientConfig config);
 
+  /// What the gates of this client look at; the strategy's word is the caller's to write.
+  [[nodiscard]] const std::shared_ptr<detail::GateClientWords>& gate_words() const noexcept {
+    return gate_words_;
+  }
+
   void start();
   /// \return whether something happened
   bool turn();
@@ -53,7 +59,11 @@ class ClientLoop {
   ///
   /// \return whether something was there
   bool take_commands();
-  [[nodiscard]] const Delivery* next();
+  [[nodiscard]] const Delivery* next() {
+    const Delivery* const delivery = next_delivery();
+    if (delivery != nullptr) gates_.handed(*delivery, read_at_);
+    return delivery;
+  }
   /// Precondition: next() said nullptr. \return whether something came
   bool read();
 
@@ -133,6 +143,7 @@ class ClientLoop {
   void drop();
 
   // Reading.
+  [[nodiscard]] const Delivery* next_delivery();
   [[nodiscard]] const Delivery* hand();
   enum class Taken : std::uint8_t { delivery, something, nothing };
   Taken take_event();
@@ -158,6 +169,9 @@ class ClientLoop {
   Mailbox mailbox_;
   session::ClientSession session_;
   Decoder decoder_;
+  std::shared_ptr<detail::GateClientWords> gate_words_ =
+      std::make_shared<detail::GateClientWords>();
+  Gates gates_{gate_words_};
 
   Stage stage_ = Stage::none;
   session::ConnectionId at_ = session::ConnectionId::none;  // Of the connection or try below.
@@ -179,6 +193,7 @@ class ClientLoop {
   bool abandoned_ = false;
 
   Instant now_{};
+  Instant read_at_{};
   std::int64_t received_at_ = 0;
   std::uint64_t messages_ = 0;
   std::vector<Command> commands_{};

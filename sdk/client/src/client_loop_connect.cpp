@@ -85,6 +85,8 @@ void ClientLoop::upgrade_step(transport::ClientHandshake::Step step, std::span<c
   in_poller_ = false;
   connection_.open(std::move(upgrading_), rest);
   received_at_ = telemetry::wall_ns();
+  read_at_ = now;
+  gates_.heard(now);
   handshake_.reset();
   stage_ = Stage::open;
   session_.opened(at_, now);

@@ -21,7 +21,7 @@ constexpr std::size_t kOutBytesForPongsMax = 64 * 1024;
 
 }  // namespace
 
-const Delivery* ClientLoop::next() {
+const Delivery* ClientLoop::next_delivery() {
   for (;;) {
     if (message_held_) [[unlikely]] {
       message_held_ = false;
@@ -66,6 +66,12 @@ const Delivery* ClientLoop::hand() {
     delivery_.body = gap->gap;
   } else {
     notice_ = std::move(std::get<session::action::HandNotice>(hand).notice);
+    const auto* const event = std::get_if<StateEvent>(&notice_);
+    // An older one that was overtaken says nothing about now.
+    if (event != nullptr && event->state == ClientState::live &&
+        session_.state() == ClientState::live && event->generation == session_.generation()) {
+      gates_.went_live();
+    }
     delivery_.body = &notice_;
   }
   return &delivery_;
@@ -211,6 +217,8 @@ bool ClientLoop::read() {
     case Connection::Read::some:
       received_at_ = telemetry::wall_ns();
       now_ = std::chrono::steady_clock::now();
+      read_at_ = now_;
+      gates_.heard(now_);
       session_.heard(at_, now_);
       return true;
     case Connection::Read::nothing:

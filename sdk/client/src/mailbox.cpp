@@ -46,6 +46,24 @@ Result<void> Mailbox::unsubscribe(std::vector<std::string> channels) {
   return {};
 }
 
+Result<std::shared_ptr<const detail::GateChannelWords>> Mailbox::gate(std::string_view channel) {
+  using Words = std::shared_ptr<const detail::GateChannelWords>;
+  auto name = session::parse_channel_name(channel, session::Wildcards::refused);
+  if (!name.ok()) return name.error();
+  const std::lock_guard hold(mutex_);
+  const auto found = gates_.find(channel);
+  if (found != gates_.end()) return Words{found->second};
+  if (gates_.size() == limits::kGatesMax) {
+    return Error{Errc::too_many_channels, 0,
+                 "the client has gates for " + std::to_string(limits::kGatesMax) +
+                     " channels, which is the most; use another client for more"};
+  }
+  auto words = std::make_shared<detail::GateChannelWords>();
+  gates_.emplace(channel, words);
+  post(AddGate{std::string{channel}, words});
+  return Words{std::move(words)};
+}
+
 SendStatus Mailbox::send(session::Outgoing message, ClientState state) {
   if (close_requested() || state == ClientState::closed || state == ClientState::failed) {
     return SendStatus::closed;

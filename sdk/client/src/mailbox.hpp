@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <span>
@@ -25,7 +27,11 @@ struct Wish {
 struct Unwish {
   std::vector<std::string> channels{};
 };
-using Command = std::variant<Wish, Unwish, session::Outgoing>;
+struct AddGate {
+  std::string channel{};
+  std::shared_ptr<detail::GateChannelWords> words{};
+};
+using Command = std::variant<Wish, Unwish, AddGate, session::Outgoing>;
 
 /// Commands in the order in which they were given.
 ///
@@ -40,6 +46,8 @@ class Mailbox {
 
   Result<void> subscribe(std::vector<std::string> channels);
   Result<void> unsubscribe(std::vector<std::string> channels);
+  /// The words of the channel's gate, the same for all gates of one channel.
+  Result<std::shared_ptr<const detail::GateChannelWords>> gate(std::string_view channel);
   /// ok, back_pressured or closed; `state` is where the connection stands.
   [[nodiscard]] SendStatus send(session::Outgoing message, ClientState state);
   /// No lock, no allocation: also from a destructor and a noexcept caller.
@@ -85,6 +93,7 @@ class Mailbox {
   // Guarded by mutex_.
   std::vector<Command> commands_{};
   std::set<std::string, std::less<>> wished_{};
+  std::map<std::string, std::shared_ptr<detail::GateChannelWords>, std::less<>> gates_{};
   std::size_t channels_max_ = limits::kChannelsPerConnectionMax;
   std::size_t held_messages_ = 0;  // In the send buffer, as last reported.
   std::size_t held_bytes_ = 0;

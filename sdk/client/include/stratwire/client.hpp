@@ -19,6 +19,7 @@
 #include <stratwire/client_config.hpp>
 #include <stratwire/client_state.hpp>
 #include <stratwire/describe.hpp>
+#include <stratwire/gate.hpp>
 #include <stratwire/message.hpp>
 #include <stratwire/result.hpp>
 
@@ -112,7 +113,7 @@ enum class SendStatus : std::uint8_t {
 /// called from them, poll() and receive*() may not.
 ///
 /// \thread  poll, receive*, on*: one thread at a time (the strategy's). subscribe, unsubscribe,
-///          send, close, state, error, metrics: any thread.
+///          send, gate, close, state, error, metrics: any thread.
 class Client {
  public:
   /// Starts connecting and returns at once; what happens then is told by state events.
@@ -134,6 +135,16 @@ class Client {
   Result<void> subscribe(std::span<const std::string> channels);
   Result<void> unsubscribe(std::initializer_list<std::string_view> channels);
   Result<void> unsubscribe(std::span<const std::string> channels);
+
+  /// A gate that says whether a channel can be traded on right now; see gate.hpp.
+  ///
+  /// Make it before subscribe(): it is shut until a message of the channel comes that is newer than
+  /// the gate.
+  ///
+  /// \param channel  one `kind:key`; it may be covered by a `kind:*` that is subscribed
+  /// \errors invalid_channel_name; invalid_config (a negative limit); too_many_channels beyond
+  ///         limits::kGatesMax
+  [[nodiscard]] Result<ChannelGate> gate(std::string_view channel, GateLimits limits = {});
 
   /// Publishes to a channel of the server, if it trusts this client.
   ///
