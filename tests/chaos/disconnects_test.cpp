@@ -182,5 +182,10 @@ TEST_P(Disconnects, LoseNothingInSilence) {
   EXPECT_GT(handed(), 0u);
 }
 
+TEST_P(Disconnects, LoseNothingAtAllThatTheLogStillHas) {
+  run({sized<std::uint64_t>(20, 300), sized<std::uint64_t>(50'000, 300'000)}, Pace::within_log);
+  EXPECT_EQ(missed(), 0u);
+}
+
 }  // namespace
 }  // namespace stratwire::test

@@ -156,5 +156,50 @@ TEST(HalfOpen, AStrategyThatDoesNotTakeIsNotADeadServer) {
   EXPECT_EQ(strategy.oracle.missed(), 0u);
 }
 
+TEST(HalfOpen, AStreamThatIsConnectedAndSilentIsCalledStaleAndThenLiveAgain) {
+  ServerConfig server_config = chaos_server_config();
+  // Long enough that nothing is given up while the silence lasts.
+  server_config.heartbeat_interval = 400ms;
+  Behind behind(server_config);
+  AuditedFeed feed(behind.server, {"accounts:A"}, seed());
+  AuditedStrategy strategy(chaos_client_config(behind.proxy->url()), {"accounts:A"});
+  ASSERT_TRUE(strategy.until_live());
+  for (int i = 0; i < 100; ++i) feed.publish(0);
+  ASSERT_TRUE(strategy.until([&] { return strategy.covered() == 100; }));
+  // Nothing ends, nothing is reset, nothing comes: only the client's own clock can tell.
+  ASSERT_EQ(behind.proxy->apply({.kind = FaultKind::stall}), 1u);
+  for (int i = 0; i < 100; ++i) feed.publish(0);
+  ASSERT_TRUE(strategy.until([&] { return strategy.count(ClientState::stale) == 1; }))
+      << "its owner takes old data for new: " << to_string(strategy.client.state());
+  EXPECT_EQ(strategy.covered(), 100u);
+  behind.proxy->apply({.kind = FaultKind::stall, .amount = 1});
+  ASSERT_TRUE(strategy.until([&] { return strategy.covered() == 200; }));
+  ASSERT_TRUE(strategy.until_live());
+  EXPECT_EQ(strategy.client.metrics().connects, 1u) << "the connection was good";
+  strategy.oracle.finish(feed.ledger());
+  EXPECT_TRUE(strategy.oracle.clean()) << strategy.oracle.report();
+  EXPECT_EQ(strategy.oracle.missed(), 0u);
+}
+
+TEST(HalfOpen, HeartbeatsComeThroughAFlood) {
+  ServerConfig server_config = chaos_server_config();
+  Server server = Server::open(server_config).value();
+  Publisher trades = server.publisher("trades:A");
+  TestClient reader(server);
+  reader.want_heartbeats();
+  reader.subscribe({"trades:A"});
+  std::uint64_t data = 0;
+  const auto patience = Clock::now() + kAuditPatience;
+  // Never a moment without data on its way: the next ones are published before one is read.
+  for (int i = 0; i < 100; ++i) (void)trades.publish(Event{"Trade", {}});
+  while (reader.heartbeats() < 3 && Clock::now() < patience) {
+    (void)trades.publish(Event{"Trade", {}});
+    const Message* const message = reader.next();
+    ASSERT_NE(message, nullptr);
+    if (message->envelope.seq != 0) ++data;
+  }
+  EXPECT_GE(reader.heartbeats(), 3u) << "none among " << data << " messages";
+}
+
 }  // namespace
 }  // namespace stratwire::test

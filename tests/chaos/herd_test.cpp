@@ -131,5 +131,21 @@ TEST(ReconnectHerd, AllAreBackWithinTenSecondsAndNotInTheSameMoment) {
   EXPECT_TRUE(herd.until_lost(60s));
 }
 
+TEST(ReconnectHerd, AServerThatGoesGivesEachClientASlotOfItsOwn) {
+  constexpr std::size_t kClients = 50;
+  Server server = open_server();
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (std::size_t i = 0; i < kClients; ++i)
+    clients.push_back(std::make_unique<TestClient>(server));
+  std::thread drain([&] { (void)server.drain(10s); });
+  std::set<std::uint32_t> slots;
+  for (auto& client : clients) {
+    slots.insert(client->expect<GoAway>().reconnect_after_ms);
+    client->raw().close();
+  }
+  drain.join();
+  EXPECT_GE(slots.size(), kClients * 9 / 10) << "they would all be back in the same moment";
+}
+
 }  // namespace
 }  // namespace stratwire::test

@@ -65,5 +65,37 @@ TEST(Kill, TheClientIsBackAndSubscribedEachTime) {
   EXPECT_EQ(strategy.client.metrics().duplicates, 0u);
 }
 
+TEST(Kill, EveryChannelIsJudgedAcrossTheEpochs) {
+  const int kills = sized(3, 20);
+  const std::string path = temporary_path("judged.sock");
+  // Those of the demo, told by a first look at it.
+  std::vector<std::string> channels;
+  {
+    ChildProcess server(STRATWIRE_SERVER, arguments(path));
+    ASSERT_TRUE(server.says("listening on", 30s)) << server.said();
+    AuditedStrategy scout(chaos_client_config("ws+unix://" + path), {});
+    scout.client.on<PriceUpdate>([&](const PriceUpdate&, const Delivery& delivery) noexcept {
+      const std::string channel{delivery.envelope.channel};
+      if (std::find(channels.begin(), channels.end(), channel) == channels.end()) {
+        channels.push_back(channel);
+      }
+    });
+    scout.client.subscribe(kChannels).value();
+    ASSERT_TRUE(scout.until([&] { return channels.size() >= 10; }));
+  }
+  AuditedStrategy strategy(chaos_client_config("ws+unix://" + path), {});
+  for (const std::string& channel : channels) strategy.oracle.start_anywhere(channel);
+  strategy.client.subscribe(channels).value();
+  for (int i = 0; i <= kills; ++i) {
+    ChildProcess server(STRATWIRE_SERVER, arguments(path));
+    ASSERT_TRUE(server.says("listening on", 30s)) << server.said();
+    const std::uint64_t before = strategy.oracle.handed();
+    ASSERT_TRUE(strategy.until([&] { return strategy.oracle.handed() >= before + 500; }))
+        << to_string(strategy.client.state());
+  }
+  EXPECT_TRUE(strategy.oracle.clean()) << strategy.oracle.report();
+  EXPECT_GE(strategy.oracle.gaps(), static_cast<std::uint64_t>(kills));
+}
+
 }  // namespace
 }  // namespace stratwire::test
