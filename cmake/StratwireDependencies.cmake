@@ -37,4 +37,7 @@ if(STRATWIRE_BUILD_BENCH)
   find_package(benchmark REQUIRED)        # [libbenchmark-dev]
   find_path(STRATWIRE_READERWRITERQUEUE_INCLUDE_DIR readerwriterqueue/readerwriterqueue.h
             REQUIRED)                     # [libreaderwriterqueue-dev] a baseline
+  # [libwebsockets-dev] a peer of the load bench, which leaves it out where it is missing
+  find_path(STRATWIRE_LIBWEBSOCKETS_INCLUDE_DIR libwebsockets.h)
+  find_library(STRATWIRE_LIBWEBSOCKETS_LIBRARY websockets)
 endif()

@@ -277,7 +277,7 @@ def circumstances(options, window_s):
         "machine": cpu_model(), "cores": os.cpu_count(), "kernel": platform.release(),
         "compiler": output_of("c++", "--version").split("\n")[0], "flags": options.flags,
         "commit": output_of("git", "rev-parse", "HEAD") or "unknown",
-        "changed": bool(output_of("git", "status", "--porcelain")),
+        "changed": bool(output_of("git", "status", "--porcelain", "--untracked-files=no")),
         "command": shlex.join(["bench/load/run.py", *sys.argv[1:]]),
         "rounds": options.rounds, "window_s": window_s, "warmup_s": options.warmup,
         "load_before": os.getloadavg()[0], "server_cpu": options.server_cpu,
