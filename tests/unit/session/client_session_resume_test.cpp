@@ -558,6 +558,12 @@ TEST_F(ResumeTest, TheRetryAfterOfARefusalIsKeptExactly) {
   static_cast<void>(actions());
   EXPECT_EQ(session.next_tick(), now + 1234ms);
   EXPECT_EQ(last.retry_in, 1234ms);
+  for (int i = 0; i < 8; ++i) {
+    now = session.next_tick();
+    session.tick(now);
+    session.try_failed(session.connection(), now, {{Errc::not_websocket}, Loss::ordinary, 3ms});
+    EXPECT_EQ(session.next_tick(), now + 3ms) << "wins over a longer back-off, too";
+  }
 }
 
 // ---- The server's clock

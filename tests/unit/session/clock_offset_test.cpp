@@ -79,8 +79,8 @@ TEST(ClockOffset, TheWindowForgets) {
 TEST(ClockOffset, AClockThatWasSetMakesItStartAnew) {
   ClockOffset clock;
   ASSERT_TRUE(clock.add(t0, trip(0ms, 10us, 10us)));
-  ASSERT_TRUE(clock.add(t0 + 10s, trip(1h, 500us, 500us)));
-  EXPECT_EQ(clock.estimate(t0 + 10s)->offset, 1h);
+  ASSERT_TRUE(clock.add(t0 + 1s, trip(1h, 500us, 500us)));
+  EXPECT_EQ(clock.estimate(t0 + 1s)->offset, 1h) << "though the old one seems the better one";
 }
 
 TEST(ClockOffset, WhatCannotBeIsLeftOut) {
