@@ -33,6 +33,7 @@ struct Pipe {
   std::string to_client{};
   std::size_t window = SIZE_MAX;  ///< Bytes that the client's side still takes.
   bool closed = false;            ///< By the server.
+  bool broken = false;            ///< The client is gone without a word.
 };
 
 class PipeLayer final : public transport::StreamLayer {
@@ -41,6 +42,7 @@ class PipeLayer final : public transport::StreamLayer {
   ~PipeLayer() override { pipe_->closed = true; }
   transport::IoResult read_some(int, std::span<char> into) noexcept override {
     const std::size_t count = std::min(into.size(), pipe_->to_server.size());
+    if (pipe_->broken) return {0, 0, transport::IoStatus::closed};
     if (count == 0) return {0, 0, transport::IoStatus::would_block};
     std::copy_n(pipe_->to_server.begin(), count, into.begin());
     pipe_->to_server.erase(0, count);
@@ -86,6 +88,17 @@ class ShardRig final : public ShardHost {
       settle();
     }
   }
+  /// From here on answers of the hub are on their way until release_answers(), as behind a HubLink.
+  void hold_answers() { holds_answers_ = true; }
+  void release_answers() {
+    hand_over_answers();
+    settle();
+  }
+  /// As a server that slept: nobody was there and nothing happened.
+  void sleep(std::int64_t ms) {
+    now_.ms += ms;
+    now_.wall_ns += ms * 1'000'000;
+  }
   void settle() {
     bool moved = true;
     while (moved) {
@@ -96,8 +109,8 @@ class ShardRig final : public ShardHost {
         const Pipe& pipe = *pipes_.at(fd);
         const bool readable = (bits & 1U) != 0 && !pipe.to_server.empty();
         const bool writable = (bits & 2U) != 0 && pipe.window != 0;
-        if (!readable && !writable) continue;
-        shard_.on_ready({watched.token, readable, writable, false}, now_);
+        if (!readable && !writable && !pipe.broken) continue;
+        shard_.on_ready({watched.token, readable, writable, pipe.broken}, now_);
         moved = true;
       }
       moved = moved || shard_.has_work();
@@ -123,7 +136,8 @@ class ShardRig final : public ShardHost {
   void unwatch(int fd) override { watched_.erase(fd); }
   void ask_hub(std::unique_ptr<InterestChange> change) override {
     hub_->change_interest(*change, now_);
-    shard_.on_interest(std::move(change), now_);
+    held_answers_.push_back(std::move(change));
+    if (!holds_answers_) hand_over_answers();
   }
   void tell_hub(std::unique_ptr<InterestChange> change) override {
     hub_->change_interest(*change, now_);
@@ -138,7 +152,15 @@ class ShardRig final : public ShardHost {
     transport::Interest interest = transport::Interest::none;
   };
   Now now_{1'000'000, 1'732'094'400'000'000'000};
+  void hand_over_answers() {
+    for (auto& change : std::exchange(held_answers_, {})) {
+      shard_.on_interest(std::move(change), now_);
+    }
+  }
+
   std::map<int, Watched> watched_{};
+  std::vector<std::unique_ptr<InterestChange>> held_answers_{};
+  bool holds_answers_ = false;
   std::map<int, std::shared_ptr<Pipe>> pipes_{};
   Core core_;
   Shard shard_{core_, 0, *this};

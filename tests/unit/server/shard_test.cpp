@@ -45,6 +45,48 @@ std::vector<std::uint64_t> read_channel(RigClient& client) {
   return seen;
 }
 
+// ---- Subscriptions
+
+TEST(Shard, OneThatGoesBeforeItsAnswerLeavesNoInterestBehind) {
+  // What somebody wants is encoded, and what can't be is counted: so interest shows.
+  const std::string binary("\xc4\x02\x00\x01", 4);
+  const Event blob{"Blob", {Codec::msgpack, binary}};
+  for (const bool resumes : {false, true}) {
+    ShardRig rig;
+    RigClient client(rig);
+    Subscribe request{{"events:A", "events:*"}, 1};
+    if (resumes) request.since = {{"events:A", ShardRig::kEpoch, 0}};
+    rig.hold_answers();
+    client.send(request);
+    rig.publish("events:A", blob);
+    EXPECT_EQ(rig.core().not_encodable.value(), 1U) << "it is wanted";
+    client.pipe().broken = true;
+    rig.settle();
+    EXPECT_EQ(rig.shard().open_connections(), 0U);
+    rig.release_answers();
+    rig.publish("events:A", blob);
+    EXPECT_EQ(rig.core().not_encodable.value(), 1U);
+  }
+}
+
+TEST(Shard, AnAnswerOnItsWayChangesNothingInTheOrder) {
+  ShardRig rig;
+  rig.publish("trades:A", price());
+  RigClient client(rig);
+  rig.hold_answers();
+  client.send(
+      Subscribe{.channels = {"trades:A"}, .id = 1, .since = {{"trades:A", ShardRig::kEpoch, 0}}});
+  client.send(Ping{7});
+  EXPECT_EQ(client.next(), nullptr) << "what comes behind a request waits for its answer";
+  rig.release_answers();
+  EXPECT_EQ(client.next_of<Subscribed>()->results.at(0).head, 1U);
+  EXPECT_EQ(client.next()->envelope.seq, 1U);
+  EXPECT_TRUE(client.next_of<CaughtUp>());
+  EXPECT_EQ(client.next_of<Pong>()->t1, 7);
+  rig.publish("trades:A", price());
+  EXPECT_EQ(client.next()->envelope.seq, 2U);
+}
+
 // ---- Heartbeats
 
 TEST(Shard, EveryNativeConnectionGetsAHeartbeatEachInterval) {
@@ -278,6 +320,26 @@ TEST(Shard, LogsForgetWhatIsTooOldButTheLatestOfAConflatingChannel) {
   EXPECT_EQ(answer->results.at(1).head, 3U) << "the log does not have it any more";
   EXPECT_EQ(late.next()->envelope.seq, 3U);
   EXPECT_TRUE(late.next_of<CaughtUp>());
+}
+
+TEST(Shard, WhatGrewTooOldWhileTheServerSleptIsNotReplayed) {
+  ShardRig rig;
+  // Many logs are aged in turn; those that are asked for must not wait for theirs.
+  std::vector<std::string> channels;
+  Subscribe request{.id = 1};
+  for (int i = 0; i < 200; ++i) {
+    channels.push_back("trades:" + std::to_string(i));
+    rig.publish(channels.back(), price());
+    request.since.push_back({channels.back(), ShardRig::kEpoch, 0});
+  }
+  request.channels = channels;
+  rig.sleep(121'000);
+  RigClient client(rig);
+  client.send(request);
+  const auto answer = client.next_of<Subscribed>();
+  for (const ChannelResult& result : answer->results) {
+    EXPECT_FALSE(result.recovered) << result.channel;
+  }
 }
 
 TEST(Shard, AReplayWaitsForItsReaderWithOnePiece) {
