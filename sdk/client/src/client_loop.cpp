@@ -62,7 +62,8 @@ ClientLoop::ClientLoop(ClientConfig config, transport::Url url, transport::Polle
       mailbox_(send_buffer_policy(config_.send_buffer)),
       session_(session_config(config_, url_, random_seed())),
       decoder_(config_.codec),
-      connection_(config_.message_bytes_max) {}
+      connection_(transport::Role::client,
+                  {config_.message_bytes_max, static_cast<std::uint32_t>(limits::kFragmentsMax)}) {}
 
 void ClientLoop::start() {
   now_ = clock_now();
@@ -84,7 +85,7 @@ bool ClientLoop::turn() {
     busy |= get_on_with_connecting(now_);
     perform();
   }
-  if (parting_.socket.is_open()) drain_parting(now_);
+  if (parting_.is_open()) parting_.step(now_);
   flush();
   publish_counts();
   return busy;
@@ -269,7 +270,7 @@ void ClientLoop::listen_for(transport::Interest interest) {
 
 void ClientLoop::sleep(Instant until, Listen listen) {
   Instant end = std::min(until, session_.next_tick());
-  if (parting_.socket.is_open()) {
+  if (parting_.is_open()) {
     // It is looked at now and then only: what it holds interests nobody.
     end = std::min(end, now_ + std::chrono::milliseconds{100});
   }

@@ -17,12 +17,12 @@
 #include <stratwire/session/client_session.hpp>
 #include <stratwire/session/time.hpp>
 #include <stratwire/telemetry/counter.hpp>
+#include <stratwire/transport/connection.hpp>
 #include <stratwire/transport/connector.hpp>
 #include <stratwire/transport/handshake.hpp>
 #include <stratwire/transport/poller.hpp>
 #include <stratwire/transport/url.hpp>
 
-#include "connection.hpp"
 #include "gates.hpp"
 #include "mailbox.hpp"
 
@@ -88,7 +88,7 @@ class ClientLoop {
   }
   /// A close frame waits for the kernel, though the session may have ended: turn() and wait() a
   /// little longer.
-  [[nodiscard]] bool is_parting() const noexcept { return !parting_.rest.empty(); }
+  [[nodiscard]] bool is_parting() const noexcept { return !parting_.all_said(); }
   /// From now on nothing is handed over: nobody will take it.
   void abandon();
 
@@ -114,14 +114,6 @@ class ClientLoop {
         connects, connect_failures, sends_dropped;
     telemetry::SharedCounter sends;
   };
-  /// A connection that was said goodbye to: it is read until the peer has gone, so that the kernel
-  /// does not answer with a reset that would overtake our close frame.
-  struct Parting {
-    transport::Socket socket{};
-    std::string rest{};  // That the kernel has not taken yet.
-    Instant until{};
-  };
-
   ClientLoop(ClientConfig config, transport::Url url, transport::Poller poller,
              transport::Wakeup wakeup);
 
@@ -155,8 +147,6 @@ class ClientLoop {
   void on_violation(const transport::Incoming& violation);
   void lost(Error cause, std::uint16_t close_code);
   void part(std::uint16_t code, std::string_view reason);
-  void say_farewell();
-  void drain_parting(Instant now);
 
   void sleep(Instant until, Listen listen);
   void listen_for(transport::Interest interest);
@@ -179,8 +169,9 @@ class ClientLoop {
   std::optional<transport::ClientHandshake> handshake_{};
   transport::Socket upgrading_{};
   std::size_t request_left_ = 0;
-  Connection connection_;
-  Parting parting_{};
+  transport::Connection connection_;
+  /// The last connection that was said goodbye to, beside what comes next.
+  transport::Parting parting_{};
   transport::Interest listening_ = transport::Interest::none;
   bool in_poller_ = false;
 

@@ -174,36 +174,11 @@ void ClientLoop::part(std::uint16_t code, std::string_view reason) {
   session_.left(at_, connection_.bytes_left());
   if (in_poller_) poller_.remove(connection_.fd());
   in_poller_ = false;
-  parting_.rest = connection_.take_farewell(transport::CloseCode{code}, reason);
-  parting_.socket = connection_.release();
-  parting_.until = now_ + limits::kCloseTimeout;
+  std::string farewell = connection_.take_farewell(transport::CloseCode{code}, reason);
+  Instant until = now_ + limits::kCloseTimeout;
   // Whoever closed waits no longer than for that.
-  if (session_.state() == ClientState::closing) {
-    parting_.until = std::min(parting_.until, session_.next_tick());
-  }
-  say_farewell();
-}
-
-void ClientLoop::say_farewell() {
-  const transport::IoResult sent = parting_.socket.write_some(std::span<const char>(parting_.rest));
-  if (sent.status == transport::IoStatus::would_block) return;
-  parting_.rest.erase(0, sent.status == transport::IoStatus::ok ? sent.bytes : std::string::npos);
-  if (parting_.rest.empty()) parting_.socket.shutdown();
-}
-
-void ClientLoop::drain_parting(Instant now) {
-  if (!parting_.rest.empty()) say_farewell();
-  std::array<char, 4096> scrap;
-  // One that goes on sending is read until then, too.
-  bool over = now >= parting_.until;
-  for (int i = 0; i < 16 && !over; ++i) {
-    const transport::IoResult got = parting_.socket.read_some(scrap);
-    if (got.status == transport::IoStatus::would_block) return;
-    over = got.status != transport::IoStatus::ok;
-  }
-  if (!over) return;
-  parting_.socket.close();
-  parting_.rest.clear();
+  if (session_.state() == ClientState::closing) until = std::min(until, session_.next_tick());
+  parting_.begin(connection_.release(), std::move(farewell), until);
 }
 
 void ClientLoop::lost(Error cause, std::uint16_t close_code) {
@@ -214,16 +189,16 @@ void ClientLoop::lost(Error cause, std::uint16_t close_code) {
 bool ClientLoop::read() {
   if (stage_ != Stage::open) return false;
   switch (connection_.read()) {
-    case Connection::Read::some:
+    case transport::Connection::Read::some:
       received_at_ = telemetry::wall_ns();
       now_ = std::chrono::steady_clock::now();
       read_at_ = now_;
       gates_.heard(now_);
       session_.heard(at_, now_);
       return true;
-    case Connection::Read::nothing:
+    case transport::Connection::Read::nothing:
       return false;
-    case Connection::Read::ended:
+    case transport::Connection::Read::ended:
       break;
   }
   lost(end_of_connection(url_, connection_.error()), 0);
