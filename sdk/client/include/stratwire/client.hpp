@@ -22,6 +22,7 @@
 #include <stratwire/gate.hpp>
 #include <stratwire/message.hpp>
 #include <stratwire/result.hpp>
+#include <stratwire/send_status.hpp>
 
 namespace stratwire {
 
@@ -93,16 +94,6 @@ struct ClientMetrics {
   std::uint64_t sends = 0;             ///< Messages accepted by send().
   std::uint64_t sends_dropped = 0;     ///< Of those, reported as not delivered.
   std::uint64_t ring_full = 0;  ///< Times that the socket was left unread: strategy too slow.
-};
-
-/// Answer of send().
-enum class SendStatus : std::uint8_t {
-  ok,              ///< Written, or will be as soon as there is a connection.
-  back_pressured,  ///< The send buffer is full; nothing was taken.
-  /// Can't be encoded (not finite, not UTF-8), larger than the send buffer, or for a channel whose
-  /// name is not valid.
-  refused,
-  closed,  ///< The client is closed or failed.
 };
 
 /// A connection to one server that keeps itself alive.
