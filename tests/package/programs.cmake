@@ -5,3 +5,6 @@ target_link_libraries(values PRIVATE stratwire::codecs)
 
 add_executable(feed ${CMAKE_CURRENT_LIST_DIR}/feed.cpp)
 target_link_libraries(feed PRIVATE stratwire::client stratwire::server)
+
+add_executable(pair ${CMAKE_CURRENT_LIST_DIR}/pair.cpp)
+target_link_libraries(pair PRIVATE stratwire::peer)

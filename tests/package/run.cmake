@@ -40,6 +40,7 @@ else()
 endif()
 run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/${MODE} -B ${WORK}/build -G Ninja
   -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER} ${options})
-run(${CMAKE_COMMAND} --build ${WORK}/build --parallel 2 --target values feed)
+run(${CMAKE_COMMAND} --build ${WORK}/build --parallel 2 --target values feed pair)
 run(${WORK}/build/values)
 run(${WORK}/build/feed)
+run(${WORK}/build/pair)

@@ -23,6 +23,7 @@ LIBRARIES = {  # folder -> library
     "sdk/transport": "transport",
     "sdk/session": "session",
     "sdk/client": "client",
+    "sdk/peer": "peer",
     "server": "server",
 }
 SOURCE_FOLDERS = ("codecs", "sdk", "server", "examples", "bench", "tests", "cmake")

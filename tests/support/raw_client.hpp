@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <netinet/in.h>
 #include <optional>
 #include <poll.h>
@@ -76,6 +77,9 @@ class RawClient {
     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     return connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
   }
+
+  /// Called again and again while something is waited for, for a server on this very thread.
+  std::function<void()> while_waiting{};
 
   [[nodiscard]] bool is_open() const noexcept { return socket_.is_open(); }
   /// How the last read ended.
@@ -203,12 +207,17 @@ class RawClient {
 
   bool wait_for(short events, Clock::time_point deadline) {
     for (;;) {
-      const auto left =
-          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+      auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+      const bool is_last = !while_waiting || left <= std::chrono::milliseconds{1};
+      if (!is_last) {
+        while_waiting();
+        left = std::chrono::milliseconds{1};
+      }
       pollfd waiting{socket_.fd(), events, 0};
       const int ready =
           ::poll(&waiting, 1, static_cast<int>(std::max<long>(0, static_cast<long>(left.count()))));
-      if (ready >= 0 || errno != EINTR) return ready > 0;
+      if (ready > 0) return true;
+      if (ready == 0 ? is_last : errno != EINTR) return false;
     }
   }
 

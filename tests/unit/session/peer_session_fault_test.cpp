@@ -236,20 +236,23 @@ class Round {
     if (pair_.a.up) pair_.lose(pair_.a);
     if (pair_.b.up) pair_.lose(pair_.b);
     begun_.reset();
-    for (int i = 0; i < 1000 && pair_.b.session->state() != PeerState::connecting; ++i) {
-      pair_.pass(milliseconds{50});
-    }
-    note_own(a_);
-    note_own(b_);
-    begin_connection();
-    finish_connection();
     // Room for one more, if there was none; then everything, and the deadlines of all Requests.
     settle();
     send(a_);
     send(b_);
-    for (int i = 0; i < 10; ++i) settle();
+    for (int i = 0; i < 20; ++i) settle();
   }
   void settle() {
+    // One side may have ended it once more: too many Requests, and no room to refuse them.
+    if (!pair_.a.up || !pair_.b.up) {
+      if (pair_.a.up) pair_.lose(pair_.a);
+      if (pair_.b.up) pair_.lose(pair_.b);
+      while (pair_.b.session->state() == PeerState::backing_off) pair_.pass(milliseconds{50});
+      note_own(a_);
+      note_own(b_);
+      begin_connection();
+      finish_connection();
+    }
     pair_.flow();
     pair_.pass(milliseconds{50});
     note_own(a_);
