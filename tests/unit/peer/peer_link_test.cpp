@@ -130,6 +130,16 @@ TEST_F(PeerLinkTest, BrokenRulesCloseWith4002AndItListensAgain) {
   ASSERT_TRUE(until([&] { return a.has("listening protocol_violation"); }, a));
 }
 
+TEST_F(PeerLinkTest, AGapIsHandedOverBeforeTheMessageBehindIt) {
+  Dialler dialler(a);
+  dialler.link("beta", 7);
+  dialler.say(price(3), {"peer", 3});
+  dialler.say(price(4), {"peer", 4});
+  ASSERT_TRUE(until([&] { return a.has("4 price 4"); }, a));
+  EXPECT_THAT(a.lines, ElementsAre("listening", "linked beta #1", "gap 1-2 upstream", "3 price 3",
+                                   "4 price 4"));
+}
+
 TEST_F(PeerLinkTest, PingIsAnsweredWithTimes) {
   Dialler dialler(a);
   dialler.link("beta", 7);
@@ -144,6 +154,10 @@ TEST_F(PeerLinkTest, ManyThatSayNothingDoNotKeepAPeerOut) {
   Dialler dialler(a);
   dialler.link("beta", 7);
   EXPECT_TRUE(until([&] { return a.has("linked beta #1"); }, a));
+  // Less than their time to say something: the oldest made room.
+  silent.front().while_waiting = [this] { a.poll(); };
+  EXPECT_FALSE(silent.front().read_frame(std::chrono::seconds{3}).has_value());
+  EXPECT_EQ(silent.front().last_read(), test::Read::ended);
 }
 
 TEST_F(PeerLinkTest, AMessageThatIsTooLargeEndsTheConnectionWith1009) {
@@ -234,6 +248,22 @@ TEST(PeerDial, ASilentPeerIsGivenUp) {
   server.expect_control(transport::Incoming::Kind::ping);
   server.expect_end();
   EXPECT_TRUE(until([&] { return b.has("backing_off peer_timeout"); }, b));
+}
+
+TEST(PeerDial, APeerThatAnswersPingsIsKept) {
+  ScriptedPeer server(Codec::json);
+  Strategy b{{.dial = server.url(), .name = "beta", .ping_interval = milliseconds{100}}};
+  server.while_waiting = [&] { b.poll(); };
+  server.accept();
+  server.expect<PeerHello>();
+  server.send(PeerHello{"alpha", 7, 0, 0});
+  for (int i = 0; i < 3; ++i) {
+    server.expect_control(transport::Incoming::Kind::ping);
+    server.send_frame(transport::Opcode::pong, "");
+  }
+  EXPECT_EQ(b.peer.metrics().links, 1u);
+  EXPECT_EQ(b.peer.state(), PeerState::linked);
+  server.cut();
 }
 
 TEST(PeerDial, APeerThatNeverGreetsIsGivenUp) {

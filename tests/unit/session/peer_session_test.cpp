@@ -322,6 +322,24 @@ TEST_F(PeerSessionTest, AHoleIsTold) {
   EXPECT_EQ(pair.a.session->receive(pair.now, ahead), PeerSession::Verdict::drop);
 }
 
+TEST_F(PeerSessionTest, OfAGapOnlyWhatIsNotThereYetIsTold) {
+  PeerPair pair;
+  link(pair);
+  for (std::uint64_t n = 1; n <= 2; ++n) {
+    EXPECT_EQ(pair.a.session->receive(pair.now, {{kPeerChannel, n}, price(n)}),
+              PeerSession::Verdict::deliver);
+  }
+  const auto gap = [&](std::uint64_t from, std::uint64_t to) {
+    return pair.a.session->receive(
+        pair.now, {{kPeerChannel, 0}, Gap{2'000'000, from, to, Gap::Reason::retention}});
+  };
+  EXPECT_EQ(gap(1, 2), PeerSession::Verdict::drop);
+  EXPECT_EQ(gap(1, 5), PeerSession::Verdict::gap);
+  EXPECT_EQ(pair.a.session->gap(), (Gap{2'000'000, 3, 5, Gap::Reason::retention}));
+  EXPECT_EQ(gap(8, 9), PeerSession::Verdict::gap);
+  EXPECT_EQ(pair.a.session->gap(), (Gap{2'000'000, 6, 9, Gap::Reason::retention}));
+}
+
 TEST_F(PeerSessionTest, WhatCannotBeDecodedOrIsNoneOfPeersIsAnsweredWithAnError) {
   PeerPair pair;
   link(pair);
