@@ -133,7 +133,9 @@ TEST(ReconnectHerd, AllAreBackWithinTenSecondsAndNotInTheSameMoment) {
 
 TEST(ReconnectHerd, AServerThatGoesGivesEachClientASlotOfItsOwn) {
   constexpr std::size_t kClients = 50;
-  Server server = open_server();
+  ServerConfig config = quiet_config();
+  config.drain.reconnect_spread = 5s;
+  Server server = open_server(std::move(config));
   std::vector<std::unique_ptr<TestClient>> clients;
   for (std::size_t i = 0; i < kClients; ++i)
     clients.push_back(std::make_unique<TestClient>(server));
