@@ -73,7 +73,7 @@ void Connection::open(Socket socket, std::span<const char> behind_head) {
   write_broken_ = false;
   close_put_ = false;
   const std::size_t bytes = std::min(behind_head.size(), in_bytes_);
-  std::memcpy(in_.get(), behind_head.data(), bytes);
+  if (bytes != 0) std::memcpy(in_.get(), behind_head.data(), bytes);
   unread_ = {in_.get(), bytes};
   bytes_read_ += bytes;
 }
