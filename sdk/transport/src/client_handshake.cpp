@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 
 #include <stratwire/transport/handshake.hpp>
 #include <stratwire/transport/random.hpp>
@@ -225,6 +227,23 @@ const Error& ClientHandshake::error() const noexcept {
 }
 unsigned ClientHandshake::http_status() const noexcept {
   return state_->response.status;
+}
+
+std::chrono::milliseconds ClientHandshake::retry_after() const noexcept {
+  using std::chrono::milliseconds;
+  // A date (RFC 7231 7.1.3) is no number: our clock may differ from the server's.
+  const auto number = [this](std::string_view name, milliseconds unit) {
+    const std::string_view text = state_->response.first(name);
+    std::uint32_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (end != text.data() + text.size() || error == std::errc::invalid_argument) {
+      return milliseconds{0};
+    }
+    if (error != std::errc{}) return milliseconds{kRetryAfterMax};
+    return std::min<milliseconds>(value * unit, kRetryAfterMax);
+  };
+  const milliseconds exact = number("Retry-After-Ms", milliseconds{1});
+  return exact.count() != 0 ? exact : number("Retry-After", std::chrono::seconds{1});
 }
 
 }  // namespace stratwire::transport

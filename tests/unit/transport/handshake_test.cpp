@@ -410,5 +410,30 @@ TEST(ClientHandshake, EndOfStreamEndsABodyWithoutLength) {
   EXPECT_THAT(handshake.error().text, HasSubstr("403 Forbidden: not you (check the credentials"));
 }
 
+TEST(ClientHandshake, TheTimeToTheNextTryIsRead) {
+  struct Case {
+    const char* fields;
+    std::int64_t wait_ms;
+  };
+  for (const Case& one :
+       std::initializer_list<Case>{{"", 0},
+                                   {"Retry-After: 3\r\n", 3'000},
+                                   {"Retry-After: 3\r\nRetry-After-Ms: 250\r\n", 250},
+                                   {"retry-after-ms: 40\r\n", 40},
+                                   {"Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n", 0},
+                                   {"Retry-After: -1\r\n", 0},
+                                   {"Retry-After: 5 s\r\n", 0},
+                                   {"Retry-After-Ms: x\r\nRetry-After: 2\r\n", 2'000},
+                                   {"Retry-After: 4000\r\n", 3'600'000},
+                                   {"Retry-After: 99999999999999999999\r\n", 3'600'000}}) {
+    SCOPED_TRACE(one.fields);
+    ClientHandshake handshake = client();
+    EXPECT_EQ(handshake.retry_after().count(), 0);
+    const std::string head = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n";
+    ASSERT_EQ(feed(handshake, head + one.fields + "\r\n"), Client::failed);
+    EXPECT_EQ(handshake.retry_after().count(), one.wait_ms);
+  }
+}
+
 }  // namespace
 }  // namespace stratwire::transport

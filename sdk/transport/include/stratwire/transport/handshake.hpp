@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -121,6 +122,11 @@ class ClientHandshake {
   [[nodiscard]] const Error& error() const noexcept;
   /// HTTP status of the response; 0 before there is one.
   [[nodiscard]] unsigned http_status() const noexcept;
+  /// How long the response asks to wait before the next try: `Retry-After-Ms`, else `Retry-After`
+  /// in seconds, at most kRetryAfterMax; 0 when it does not say.
+  [[nodiscard]] std::chrono::milliseconds retry_after() const noexcept;
+
+  static constexpr std::chrono::hours kRetryAfterMax{1};
 
  private:
   struct State;
