@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -114,6 +115,13 @@ class ScriptedPeer {
     send_bytes(handshake.respond(status, "text/plain", body));
     cut();
   }
+  /// As refuse(), with bytes of the test's own.
+  void refuse_with(std::string_view response) {
+    accept_silently();
+    static_cast<void>(read_request());
+    send_bytes(response);
+    cut();
+  }
   /// accept(), then a Welcome.
   void greet(std::uint64_t epoch, std::uint32_t heartbeat_ms = 60'000) {
     accept();
@@ -131,6 +139,17 @@ class ScriptedPeer {
     }
     send(answer);
   }
+
+  /// grant() of a request with resume points: these channels were recovered up to `head`, and what
+  /// was missed follows; caught_up() ends it.
+  void grant_resumed(const Subscribe& request, std::uint64_t epoch, std::uint64_t head) {
+    Subscribed answer{request.id, {}};
+    for (const std::string& channel : request.channels) {
+      answer.results.push_back({channel, Errc::ok, "", epoch, head, true});
+    }
+    send(answer);
+  }
+  void caught_up(const Subscribe& request) { send(CaughtUp{request.id}); }
 
   // ---- Saying something
 
@@ -189,7 +208,9 @@ class ScriptedPeer {
   /// The next message, which has to be a T.
   template <class T>
   T expect() {
+    wants_pings_ = std::is_same_v<T, Ping>;
     const auto event = next_event();
+    wants_pings_ = false;
     if (event.kind != transport::Incoming::Kind::message) {
       ADD_FAILURE() << "no message came but event " << static_cast<int>(event.kind);
       return {};
@@ -239,6 +260,9 @@ class ScriptedPeer {
     })) << "the client keeps the connection";
   }
 
+  /// Pings that came while a test expected something else.
+  [[nodiscard]] std::size_t pings_left_out() const noexcept { return pings_left_out_; }
+
  private:
   template <class Done>
   [[nodiscard]] bool wait(Done&& done) {
@@ -265,8 +289,20 @@ class ScriptedPeer {
     return handshake;
   }
 
+  /// The next event. Pings that probe the clock come when they like: they are left out, unless a
+  /// test asks for them.
   transport::Incoming next_event() {
     if (held_) return *std::exchange(held_, std::nullopt);
+    for (;;) {
+      const transport::Incoming event = next_raw_event();
+      const bool is_ping = event.kind == transport::Incoming::Kind::message && !wants_pings_ &&
+                           decoder_.decode(event.payload, message_).ok() &&
+                           std::holds_alternative<Ping>(message_.body);
+      if (!is_ping) return event;
+      ++pings_left_out_;
+    }
+  }
+  transport::Incoming next_raw_event() {
     transport::Incoming event;
     EXPECT_TRUE(wait([&] {
       input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used_));
@@ -295,6 +331,8 @@ class ScriptedPeer {
   transport::FrameParser parser_{transport::Role::server, {1 << 20, 1024}};
   std::vector<char> input_{};
   std::size_t used_ = 0;
+  bool wants_pings_ = false;
+  std::size_t pings_left_out_ = 0;
   std::optional<transport::Incoming> held_{};  // Found by take_publishes().
   Decoder decoder_;
   Message message_{};

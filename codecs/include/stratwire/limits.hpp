@@ -17,6 +17,8 @@ inline constexpr std::size_t kResumePointsMax = 65'536;
 inline constexpr std::size_t kHeartbeatEntriesMax = 1024;
 /// Most alternatives of one GoAway.
 inline constexpr std::size_t kAlternativesMax = 16;
+/// Most servers of one client.
+inline constexpr std::size_t kUrlsMax = 64;
 /// Most channels of one client that have gates.
 inline constexpr std::size_t kGatesMax = 65'536;
 /// Largest message that a server takes from a client, in bytes, after fragments are joined.

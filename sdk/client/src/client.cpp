@@ -12,6 +12,8 @@
 #include <stratwire/codec.hpp>
 #include <stratwire/queue/wait.hpp>
 #include <stratwire/session/channel_name.hpp>
+#include <stratwire/telemetry/clock.hpp>
+#include <stratwire/telemetry/histogram.hpp>
 
 #include "client_loop.hpp"
 #include "ring.hpp"
@@ -136,6 +138,9 @@ class Client::Impl {
     loop_->notify();
     return done;
   }
+  Result<void> subscribe(client::Wish wish) {
+    return change([&](client::Mailbox& mailbox) { return mailbox.subscribe(std::move(wish)); });
+  }
   void close() noexcept {
     loop_->mailbox().close();
     loop_->notify();
@@ -154,6 +159,12 @@ class Client::Impl {
   [[nodiscard]] ClientState state() const noexcept { return loop_->state(); }
   [[nodiscard]] Error error() const { return loop_->error(); }
   [[nodiscard]] Codec codec() const noexcept { return codec_; }
+  [[nodiscard]] std::optional<ClockEstimate> clock() const { return loop_->clock(); }
+  [[nodiscard]] ClientLatencies latencies() const {
+    ClientLatencies latencies = loop_->latencies();
+    latencies.strategy = in_hands_.snapshot();
+    return latencies;
+  }
   [[nodiscard]] ClientMetrics metrics() const noexcept {
     ClientMetrics metrics = loop_->metrics();
     metrics.unhandled = unhandled_.value();
@@ -172,7 +183,10 @@ class Client::Impl {
   const Delivery* took(const Delivery* delivery) noexcept {
     // release: pairs with the acquire in ChannelGate::verdict(); what the strategy did with earlier
     // ones is seen by whoever sees that it has this one.
-    if (delivery != nullptr) gate_words_->taken.store(++taken_, std::memory_order_release);
+    if (delivery == nullptr) return nullptr;
+    gate_words_->taken.store(++taken_, std::memory_order_release);
+    if (client::Hops::is_sample(*delivery)) [[unlikely]]
+      in_hands_.record(telemetry::wall_ns() - delivery->received_at);
     return delivery;
   }
   const Delivery* next_in_ring(Deadline deadline);
@@ -196,6 +210,7 @@ class Client::Impl {
   // Strategy only, but for what gates read of its words.
   const std::shared_ptr<detail::GateClientWords> gate_words_;
   std::uint64_t taken_ = 0;
+  telemetry::Histogram in_hands_{};
   Handlers handlers_{};
   telemetry::Counter unhandled_{};
   std::atomic<std::uint64_t> last_wire_id_{0};
@@ -443,15 +458,16 @@ Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
 
-Result<void> Client::subscribe(std::initializer_list<std::string_view> channels) {
-  return impl_->change([&](client::Mailbox& mailbox) {
-    return mailbox.subscribe({channels.begin(), channels.end()});
-  });
+Result<void> Client::subscribe(std::initializer_list<std::string_view> channels, Start start) {
+  return impl_->subscribe({{channels.begin(), channels.end()}, start, {}});
 }
-Result<void> Client::subscribe(std::span<const std::string> channels) {
-  return impl_->change([&](client::Mailbox& mailbox) {
-    return mailbox.subscribe({channels.begin(), channels.end()});
-  });
+Result<void> Client::subscribe(std::span<const std::string> channels, Start start) {
+  return impl_->subscribe({{channels.begin(), channels.end()}, start, {}});
+}
+Result<void> Client::subscribe(std::span<const std::string> channels,
+                               std::span<const ResumePoint> since, Start start) {
+  return impl_->subscribe(
+      {{channels.begin(), channels.end()}, start, {since.begin(), since.end()}});
 }
 Result<void> Client::unsubscribe(std::initializer_list<std::string_view> channels) {
   return impl_->change([&](client::Mailbox& mailbox) {
@@ -500,6 +516,12 @@ void Client::set_handler(std::size_t slot, std::string_view event_type,
 
 void Client::close() noexcept {
   impl_->close();
+}
+std::optional<ClockEstimate> Client::clock() const {
+  return impl_->clock();
+}
+ClientLatencies Client::latencies() const {
+  return impl_->latencies();
 }
 ClientState Client::state() const noexcept {
   return impl_->state();

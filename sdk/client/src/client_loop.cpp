@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t kOutBytesMax = 256 * 1024;
 // State events of tries that failed while the strategy took nothing; newer ones replace older ones.
 constexpr std::size_t kHandingMax = 1024;
+constexpr std::chrono::milliseconds kPartingLook{100};
+constexpr std::chrono::milliseconds kConnectingLook{1};
 
 Instant clock_now() {
   return std::chrono::steady_clock::now();
@@ -40,8 +42,8 @@ void follow(telemetry::Counter& counter, std::uint64_t figure) noexcept {
 
 Result<std::unique_ptr<ClientLoop>> ClientLoop::open(ClientConfig config) {
   if (auto valid = validate(config); !valid.ok()) return valid.error();
-  auto url = transport::Url::parse(config.url);
-  if (!url) return translate(url.error());
+  auto urls = parse_urls(config);
+  if (!urls.ok()) return urls.error();
   auto poller = transport::Poller::open();
   if (!poller) return translate(poller.error());
   auto wakeup = transport::Wakeup::open();
@@ -50,20 +52,20 @@ Result<std::unique_ptr<ClientLoop>> ClientLoop::open(ClientConfig config) {
     return Error{Errc::io_failed, 0, "the system has no room for one more epoll entry"};
   }
   return std::unique_ptr<ClientLoop>(
-      new ClientLoop(std::move(config), *std::move(url), *std::move(poller), *std::move(wakeup)));
+      new ClientLoop(std::move(config), *std::move(urls), *std::move(poller), *std::move(wakeup)));
 }
 
-ClientLoop::ClientLoop(ClientConfig config, transport::Url url, transport::Poller poller,
-                       transport::Wakeup wakeup)
+ClientLoop::ClientLoop(ClientConfig config, std::vector<transport::Url> urls,
+                       transport::Poller poller, transport::Wakeup wakeup)
     : config_(std::move(config)),
-      url_(std::move(url)),
+      urls_(std::move(urls)),
       poller_(std::move(poller)),
       wakeup_(std::move(wakeup)),
       mailbox_(send_buffer_policy(config_.send_buffer)),
-      session_(session_config(config_, url_, random_seed())),
-      decoder_(config_.codec),
-      connection_(transport::Role::client,
-                  {config_.message_bytes_max, static_cast<std::uint32_t>(limits::kFragmentsMax)}) {}
+      session_(session_config(config_, urls_, random_seed())),
+      decoder_(config_.codec) {
+  lines_[0] = std::make_unique<Line>(config_.codec, config_.message_bytes_max, poller_, kLineToken);
+}
 
 void ClientLoop::start() {
   now_ = clock_now();
@@ -81,11 +83,13 @@ bool ClientLoop::turn() {
     busy = true;
   }
   perform();
-  if (stage_ == Stage::connecting || stage_ == Stage::upgrading) {
-    busy |= get_on_with_connecting(now_);
+  if (get_on_with_connecting()) {
+    busy = true;
     perform();
   }
-  if (parting_.is_open()) parting_.step(now_);
+  for (transport::Parting& parting : partings_) {
+    if (parting.is_open()) parting.step(now_);
+  }
   flush();
   publish_counts();
   return busy;
@@ -105,7 +109,7 @@ void ClientLoop::carry_out_commands(Instant now) {
   for (Command& command : commands_) {
     if (auto* const wish = std::get_if<Wish>(&command)) {
       gates_.wished(wish->channels);
-      session_.subscribe(wish->channels);
+      session_.subscribe(wish->channels, wish->start, wish->since);
       ++wishes;
     } else if (auto* const unwish = std::get_if<Unwish>(&command)) {
       gates_.unwished(unwish->channels);
@@ -123,56 +127,77 @@ void ClientLoop::carry_out_commands(Instant now) {
 }
 
 void ClientLoop::excuse_silence() {
-  session_.heard(at_, clock_now());
-}
-
-void ClientLoop::perform() {
-  while (auto action = session_.next_action()) {
-    if (const auto* connect = std::get_if<session::action::Connect>(&*action)) {
-      perform_connect(connect->connection);
-    } else if (const auto* next = std::get_if<session::action::ConnectSuccessor>(&*action)) {
-      // One connection at a time: the server that leaves is left when it closes.
-      session_.try_failed(next->connection, now_, {Error{Errc::connect_failed}, {}, {}});
-    } else if (const auto* write = std::get_if<session::action::Write>(&*action)) {
-      put(write->message);
-    } else if (std::get_if<session::action::ProbeClock>(&*action) != nullptr) {
-      put(Ping{telemetry::wall_ns()});
-    } else if (std::get_if<session::action::WritePing>(&*action) != nullptr) {
-      connection_.put(transport::Opcode::ping, {});
-    } else if (const auto* close = std::get_if<session::action::Close>(&*action)) {
-      perform_close(close->code);
-    } else if (std::get_if<session::action::Drop>(&*action) != nullptr) {
-      drop();
-    } else if (auto* const gap = std::get_if<session::action::HandGap>(&*action)) {
-      gates_.gap_known(gap->channel);
-      if (!abandoned_) handing_.emplace_back(std::move(*gap));
-    } else if (auto* const notice = std::get_if<session::action::HandNotice>(&*action)) {
-      remember(notice->notice);
-      if (!abandoned_) handing_.emplace_back(std::move(*notice));
-    }
+  const Instant now = clock_now();
+  for (const auto& line : lines_) {
+    if (line != nullptr && line->is_open()) session_.heard(line->id(), now);
   }
 }
 
-void ClientLoop::put(const WsMessage& body) {
+void ClientLoop::perform() {
+  while (auto action = session_.next_action()) perform_one(*action);
+}
+
+void ClientLoop::perform_one(session::Action& action) {
+  namespace act = session::action;
+  if (const auto* connect = std::get_if<act::Connect>(&action)) {
+    perform_connect(connect->connection, urls_[connect->target]);
+  } else if (const auto* successor = std::get_if<act::ConnectSuccessor>(&action)) {
+    perform_successor(*successor);
+  } else if (const auto* write = std::get_if<act::Write>(&action)) {
+    put(write->connection, write->message);
+  } else if (const auto* probe = std::get_if<act::ProbeClock>(&action)) {
+    put(probe->connection, Ping{telemetry::wall_ns()});
+  } else if (const auto* ping = std::get_if<act::WritePing>(&action)) {
+    if (Line* const line = find(ping->connection)) {
+      line->connection().put(transport::Opcode::ping, {});
+    }
+  } else if (const auto* close = std::get_if<act::Close>(&action)) {
+    perform_close(*close);
+  } else if (const auto* leave = std::get_if<act::Leave>(&action)) {
+    perform_leave(*leave);
+  } else if (const auto* drop = std::get_if<act::Drop>(&action)) {
+    for (const auto& line : lines_) {
+      if (line != nullptr && line->id() == drop->connection) line->drop();
+    }
+  } else if (auto* const gap = std::get_if<act::HandGap>(&action)) {
+    gates_.gap_known(gap->channel);
+    if (!abandoned_) handing_.emplace_back(std::move(*gap));
+  } else if (auto* const notice = std::get_if<act::HandNotice>(&action)) {
+    remember(notice->notice);
+    if (!abandoned_) handing_.emplace_back(std::move(*notice));
+  }
+}
+
+/// On an open line; what is for one that has gone is for nobody.
+void ClientLoop::put(session::ConnectionId id, const WsMessage& body) {
+  Line* const line = find(id);
+  if (line == nullptr) return;
   encoded_.clear();
   const Message message{{}, body};
   // The session makes messages that every codec can encode.
   if (!encode(config_.codec, message, encoded_).ok()) return;
-  connection_.put(opcode_of(config_.codec), encoded_);
+  line->connection().put(opcode_of(config_.codec), encoded_);
 }
 
-void ClientLoop::perform_connect(session::ConnectionId connection) {
-  drop();
-  at_ = connection;
-  connector_.start(url_);
-  stage_ = Stage::connecting;
-  // release: pairs with the acquire in notify(); the connector is there to be interrupted.
-  connecting_.store(true, std::memory_order_release);
+void ClientLoop::perform_connect(session::ConnectionId id, transport::Url url) {
+  free_line().start(id, std::move(url));
 }
 
-void ClientLoop::perform_close(std::uint16_t code) {
-  flush_sends();
-  connection_.put_close(transport::CloseCode{code}, {});
+void ClientLoop::perform_successor(const session::action::ConnectSuccessor& successor) {
+  auto url = transport::Url::parse(successor.url);
+  if (url) return perform_connect(successor.connection, *std::move(url));
+  session_.try_failed(successor.connection, now_, {translate(url.error()), {}, {}});
+}
+
+void ClientLoop::perform_close(const session::action::Close& close) {
+  Line* const line = find(close.connection);
+  if (line == nullptr) return;
+  flush_sends(*line);
+  line->connection().put_close(transport::CloseCode{close.code}, {});
+}
+
+void ClientLoop::perform_leave(const session::action::Leave& leave) {
+  if (Line* const line = find(leave.connection)) part(*line, leave.code, {});
 }
 
 // State and error for any thread; and what is handed over late is kept short.
@@ -182,7 +207,7 @@ void ClientLoop::remember(const Notice& notice) {
   if (event == nullptr) return;
   gates_.state_known(event->state);
   {
-    const std::lock_guard hold(error_mutex_);
+    const std::lock_guard hold(told_mutex_);
     error_ = event->cause;
   }
   // release: pairs with the acquire in state(); error() says why.
@@ -201,24 +226,29 @@ void ClientLoop::remember(const Notice& notice) {
   }
 }
 
-void ClientLoop::flush_sends() {
-  while (connection_.waiting() < kOutBytesMax) {
+void ClientLoop::flush_sends(Line& line) {
+  transport::Connection& connection = line.connection();
+  while (connection.waiting() < kOutBytesMax) {
     const session::Outgoing* const next = session_.next_send();
     if (next == nullptr) break;
-    const std::uint64_t begins_at = connection_.bytes_put();
-    connection_.put(opcode_of(config_.codec), next->payload);
+    const std::uint64_t begins_at = connection.bytes_put();
+    connection.put(opcode_of(config_.codec), next->payload);
     session_.send_written(begins_at);
   }
 }
 
 void ClientLoop::flush() {
-  if (stage_ == Stage::open) {
-    flush_sends();
-    if (connection_.waiting() != 0) {
-      connection_.write();
-      session_.left(at_, connection_.bytes_left());
-    }
+  for (const auto& line : lines_) {
+    if (line == nullptr || !line->is_open()) continue;
+    if (line->id() == session_.connection()) flush_sends(*line);
+    if (line->connection().waiting() == 0) continue;
+    line->connection().write();
+    session_.left(line->id(), line->connection().bytes_left());
   }
+  report_to_mailbox();
+}
+
+void ClientLoop::report_to_mailbox() {
   const auto& sends = session_.sends();
   // What became of a message takes its place until the strategy has heard of it: one that sends
   // and never polls is told back_pressured, instead of its reports filling the memory.
@@ -229,19 +259,51 @@ void ClientLoop::flush() {
   mailbox_.report(reported_messages_, reported_bytes_);
 }
 
-void ClientLoop::drop() {
-  connector_.cancel();
-  // release: as in perform_connect().
-  connecting_.store(false, std::memory_order_release);
-  if (in_poller_) {
-    const int fd = stage_ == Stage::upgrading ? upgrading_.fd() : connection_.fd();
-    if (fd >= 0) poller_.remove(fd);
-    in_poller_ = false;
+// ---- Connections
+
+/// An open line.
+Line* ClientLoop::find(session::ConnectionId id) noexcept {
+  for (const auto& line : lines_) {
+    if (line != nullptr && line->is_open() && line->id() == id) return line.get();
   }
-  handshake_.reset();
-  upgrading_.close();
-  static_cast<void>(connection_.release());
-  stage_ = Stage::none;
+  return nullptr;
+}
+
+/// The session has at most two connections and tries at a time.
+Line& ClientLoop::free_line() {
+  if (lines_[0]->stage() == Line::Stage::none) return *lines_[0];
+  if (lines_[1] == nullptr) {
+    lines_[1] =
+        std::make_unique<Line>(config_.codec, config_.message_bytes_max, poller_, kLineToken + 1);
+  }
+  lines_[1]->drop();
+  return *lines_[1];
+}
+
+bool ClientLoop::get_on_with_connecting() {
+  bool busy = false;
+  for (const auto& line : lines_) {
+    if (line == nullptr) continue;
+    const session::ConnectionId id = line->id();
+    switch (line->get_on()) {
+      case Line::Progress::nothing:
+        break;
+      case Line::Progress::something:
+        busy = true;
+        break;
+      case Line::Progress::opened:
+        line->arrival = {now_, telemetry::wall_ns()};
+        gates_.heard(now_);
+        session_.opened(id, now_);
+        busy = true;
+        break;
+      case Line::Progress::failed:
+        session_.try_failed(id, now_, line->take_failure());
+        busy = true;
+        break;
+    }
+  }
+  return busy;
 }
 
 void ClientLoop::abandon() {
@@ -253,39 +315,43 @@ void ClientLoop::abandon() {
 
 // ---- Waiting
 
-void ClientLoop::listen_for(transport::Interest interest) {
-  const int fd = stage_ == Stage::upgrading ? upgrading_.fd() : connection_.fd();
-  if (interest == transport::Interest::none || fd < 0) {
-    // Removed, because errors and hang-ups would be told all the time otherwise.
-    if (in_poller_ && fd >= 0) poller_.remove(fd);
-    in_poller_ = false;
-    return;
+Line* ClientLoop::lone_connecting() noexcept {
+  Line* found = nullptr;
+  for (const auto& line : lines_) {
+    if (line == nullptr || line->stage() == Line::Stage::none) continue;
+    if (found != nullptr || line->stage() != Line::Stage::connecting) return nullptr;
+    found = line.get();
   }
-  if (in_poller_ && listening_ == interest) return;
-  const int failed = in_poller_ ? poller_.modify(fd, kSocketToken, interest)
-                                : poller_.add(fd, kSocketToken, interest);
-  in_poller_ = failed == 0;
-  listening_ = interest;
+  return found;
+}
+
+void ClientLoop::aim_interrupts() noexcept {
+  Line* const line = lone_connecting();
+  // release: pairs with the acquire in notify(); the connector is there to be interrupted.
+  connecting_.store(line == nullptr ? nullptr : &line->connector(), std::memory_order_release);
 }
 
 void ClientLoop::sleep(Instant until, Listen listen) {
   Instant end = std::min(until, session_.next_tick());
-  if (parting_.is_open()) {
-    // It is looked at now and then only: what it holds interests nobody.
-    end = std::min(end, now_ + std::chrono::milliseconds{100});
+  for (const transport::Parting& parting : partings_) {
+    // They are looked at now and then only: what they hold interests nobody.
+    if (parting.is_open()) end = std::min(end, now_ + kPartingLook);
+  }
+  if (Line* const line = lone_connecting()) {
+    const Duration left = end == session::kNever ? Duration{std::chrono::hours{1}}
+                                                 : std::max(end - clock_now(), Duration{0});
+    line->connector().wait(left);
+    return;
+  }
+  for (const auto& line : lines_) {
+    if (line == nullptr) continue;
+    line->listen(listen);
+    // A connector has a poller of its own, and we can't sleep in two.
+    if (line->stage() == Line::Stage::connecting)
+      end = std::min(end, clock_now() + kConnectingLook);
   }
   const Duration left = end == session::kNever ? transport::Poller::kNoTimeout
                                                : std::max(end - clock_now(), Duration{0});
-  if (stage_ == Stage::connecting) {
-    connector_.wait(end == session::kNever ? Duration{std::chrono::hours{1}} : left);
-    return;
-  }
-  const bool writing = stage_ == Stage::upgrading ? request_left_ != 0 : connection_.waiting() != 0;
-  if (stage_ == Stage::none || (stage_ == Stage::open && listen == Listen::no)) {
-    listen_for(transport::Interest::none);
-  } else {
-    listen_for(writing ? transport::Interest::read_write : transport::Interest::read);
-  }
   std::array<transport::Ready, 4> ready{};
   const std::size_t count = poller_.wait(ready, left);
   for (std::size_t i = 0; i < count; ++i) {
@@ -297,9 +363,10 @@ void ClientLoop::sleep(Instant until, Listen listen) {
 
 void ClientLoop::notify() noexcept {
   wakeup_.notify();
-  // acquire: pairs with the release in perform_connect(). The fence in notify() above orders it
+  // acquire: pairs with the release in aim_interrupts(). The fence in notify() above orders it
   // behind the command, as prepare_sleep()'s orders the look for commands behind the store.
-  if (connecting_.load(std::memory_order_acquire)) connector_.interrupt();
+  transport::Connector* const connecting = connecting_.load(std::memory_order_acquire);
+  if (connecting != nullptr) connecting->interrupt();
 }
 
 ClientState ClientLoop::state() const noexcept {
@@ -309,14 +376,24 @@ ClientState ClientLoop::state() const noexcept {
 }
 
 Error ClientLoop::error() const {
-  const std::lock_guard hold(error_mutex_);
+  const std::lock_guard hold(told_mutex_);
   return error_;
+}
+
+std::optional<ClockEstimate> ClientLoop::clock() const {
+  const Instant now = clock_now();
+  const std::lock_guard hold(told_mutex_);
+  const auto estimate = clock_.estimate(now);
+  if (!estimate) return std::nullopt;
+  return ClockEstimate{estimate->offset, estimate->error};
 }
 
 void ClientLoop::publish_counts() {
   const session::ClientSessionCounts& counts = session_.counts();
   follow(counters_.messages, messages_);
-  follow(counters_.bytes, connection_.bytes_read());
+  std::uint64_t bytes = 0;
+  for (const auto& line : lines_) bytes += line == nullptr ? 0 : line->connection().bytes_read();
+  follow(counters_.bytes, bytes);
   follow(counters_.gaps, counts.gaps);
   follow(counters_.missed, counts.missed);
   follow(counters_.duplicates, counts.duplicates);
@@ -324,6 +401,8 @@ void ClientLoop::publish_counts() {
   follow(counters_.connects, counts.connects);
   follow(counters_.connect_failures, counts.connect_failures);
   follow(counters_.sends_dropped, counts.sends_dropped);
+  follow(counters_.stales, counts.stales);
+  follow(counters_.handovers, counts.handovers);
 }
 
 ClientMetrics ClientLoop::metrics() const noexcept {
@@ -339,6 +418,8 @@ ClientMetrics ClientLoop::metrics() const noexcept {
   metrics.connect_failures = counters_.connect_failures.value();
   metrics.sends = counters_.sends.value();
   metrics.sends_dropped = counters_.sends_dropped.value();
+  metrics.stales = counters_.stales.value();
+  metrics.handovers = counters_.handovers.value();
   return metrics;
 }
 

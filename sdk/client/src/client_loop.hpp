@@ -1,6 +1,7 @@
 /// The client but for the hand-over to the strategy: whoever owns a thread drives it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -17,13 +18,13 @@
 #include <stratwire/session/client_session.hpp>
 #include <stratwire/session/time.hpp>
 #include <stratwire/telemetry/counter.hpp>
-#include <stratwire/transport/connection.hpp>
 #include <stratwire/transport/connector.hpp>
-#include <stratwire/transport/handshake.hpp>
 #include <stratwire/transport/poller.hpp>
 #include <stratwire/transport/url.hpp>
 
 #include "gates.hpp"
+#include "hops.hpp"
+#include "line.hpp"
 #include "mailbox.hpp"
 
 namespace stratwire::client {
@@ -35,8 +36,10 @@ using session::Instant;
 ///
 ///   turn()   commands, timers, connecting, writing; never blocks
 ///   next()   the next delivery out of what was read; nullptr when there is none
-///   read()   one large recv()
+///   read()   one large recv() for each connection
 ///   wait()   sleeps until one of these has something to do
+///
+/// There is one connection, or two for as long as a successor takes over from a server that leaves.
 ///
 /// Deliveries view the receive buffer, the decoder and this object: valid until the next call of
 /// any of the four.
@@ -61,19 +64,24 @@ class ClientLoop {
   bool take_commands();
   [[nodiscard]] const Delivery* next() {
     const Delivery* const delivery = next_delivery();
-    if (delivery != nullptr) gates_.handed(*delivery, read_at_);
+    if (delivery == nullptr) return nullptr;
+    gates_.handed(*delivery, lines_[reading_]->arrival.at);
+    // What is replayed is late on purpose.
+    if (Hops::is_sample(*delivery) && session_.state() == ClientState::live) [[unlikely]]
+      hops_.received(*delivery);
     return delivery;
   }
   /// Precondition: next() said nullptr. \return whether something came
   bool read();
 
   /// Whether the socket is listened to while waiting.
-  enum class Listen : std::uint8_t { yes, no };
+  using Listen = Line::Listen;
   /// Sleeps until bytes, a command, a timer or `until`; with Listen::no the socket is left alone.
   ///
   /// \param ready  looked at once more before sleeping; true = don't
   template <class Ready>
   void wait(Instant until, Listen listen, Ready&& ready) {
+    aim_interrupts();
     wakeup_.prepare_sleep();
     if (!mailbox_.has_work() && !ready()) sleep(until, listen);
     wakeup_.end_sleep();
@@ -88,7 +96,10 @@ class ClientLoop {
   }
   /// A close frame waits for the kernel, though the session may have ended: turn() and wait() a
   /// little longer.
-  [[nodiscard]] bool is_parting() const noexcept { return !parting_.all_said(); }
+  [[nodiscard]] bool is_parting() const noexcept {
+    const auto said = [](const transport::Parting& parting) { return parting.all_said(); };
+    return !std::all_of(partings_.begin(), partings_.end(), said);
+  }
   /// From now on nothing is handed over: nobody will take it.
   void abandon();
 
@@ -104,56 +115,66 @@ class ClientLoop {
   /// But for what the strategy's side counts.
   [[nodiscard]] ClientMetrics metrics() const noexcept;
   void count_sent() noexcept { counters_.sends.add(); }
+  [[nodiscard]] std::optional<ClockEstimate> clock() const;
+  /// But for what the strategy's side measures.
+  [[nodiscard]] ClientLatencies latencies() const { return hops_.latencies(); }
 
  private:
   /// What is to be handed over before anything else that was read.
   using Hand = std::variant<session::action::HandGap, session::action::HandNotice>;
-  enum class Stage : std::uint8_t { none, connecting, upgrading, open };
   struct Counters {
     telemetry::Counter messages, bytes, decode_errors, gaps, missed, duplicates, unknown_messages,
-        connects, connect_failures, sends_dropped;
+        connects, connect_failures, sends_dropped, stales, handovers;
     telemetry::SharedCounter sends;
   };
-  ClientLoop(ClientConfig config, transport::Url url, transport::Poller poller,
+  ClientLoop(ClientConfig config, std::vector<transport::Url> urls, transport::Poller poller,
              transport::Wakeup wakeup);
 
   // Commands and actions.
   void carry_out_commands(Instant now);
   void perform();
-  void put(const WsMessage& body);
-  void perform_connect(session::ConnectionId connection);
-  void perform_close(std::uint16_t code);
+  void perform_one(session::Action& action);
+  void perform_connect(session::ConnectionId id, transport::Url url);
+  void perform_successor(const session::action::ConnectSuccessor& successor);
+  void perform_close(const session::action::Close& close);
+  void perform_leave(const session::action::Leave& leave);
+  void put(session::ConnectionId id, const WsMessage& body);
   void remember(const Notice& notice);
-  void flush_sends();
+  void flush_sends(Line& line);
   void flush();
+  void report_to_mailbox();
 
-  // Connecting.
-  bool get_on_with_connecting(Instant now);
-  bool get_on_with_upgrade(Instant now);
-  void upgrade_step(transport::ClientHandshake::Step step, std::span<const char> rest, Instant now);
-  void try_failed(Instant now, const transport::Error& error, session::Loss loss);
-  void drop();
+  // Connections.
+  [[nodiscard]] Line* find(session::ConnectionId id) noexcept;
+  [[nodiscard]] Line& free_line();
+  /// The only one that is not unused, if it is connecting; else nullptr.
+  [[nodiscard]] Line* lone_connecting() noexcept;
+  bool get_on_with_connecting();
+  void lost(Line& line, Error cause, std::uint16_t close_code);
+  void part(Line& line, std::uint16_t code, std::string_view reason);
+  bool read(Line& line);
 
   // Reading.
   [[nodiscard]] const Delivery* next_delivery();
   [[nodiscard]] const Delivery* hand();
   enum class Taken : std::uint8_t { delivery, something, nothing };
   Taken take_event();
-  Taken take_message(std::string_view payload);
+  Taken take_event(Line& line);
+  Taken take_message(Line& line, std::string_view payload);
   template <class T>
-  Taken take_data(const T& body);
+  Taken take_data(Line& line, const T& body);
+  Taken take_control(Line& line);
   void decode_failed(const Error& error);
-  void on_close_frame(const transport::Incoming& close);
-  void on_violation(const transport::Incoming& violation);
-  void lost(Error cause, std::uint16_t close_code);
-  void part(std::uint16_t code, std::string_view reason);
+  void on_close_frame(Line& line, const transport::Incoming& close);
+  void on_violation(Line& line, const transport::Incoming& violation);
 
   void sleep(Instant until, Listen listen);
-  void listen_for(transport::Interest interest);
+  void aim_interrupts() noexcept;
   void publish_counts();
 
   const ClientConfig config_;
-  const transport::Url url_;
+  /// That actions name by their index; a successor's are its own.
+  const std::vector<transport::Url> urls_;
   transport::Poller poller_;
   transport::Wakeup wakeup_;
   Mailbox mailbox_;
@@ -162,18 +183,14 @@ class ClientLoop {
   std::shared_ptr<detail::GateClientWords> gate_words_ =
       std::make_shared<detail::GateClientWords>();
   Gates gates_{gate_words_};
+  Hops hops_{};
 
-  Stage stage_ = Stage::none;
-  session::ConnectionId at_ = session::ConnectionId::none;  // Of the connection or try below.
-  transport::Connector connector_{};
-  std::optional<transport::ClientHandshake> handshake_{};
-  transport::Socket upgrading_{};
-  std::size_t request_left_ = 0;
-  transport::Connection connection_;
-  /// The last connection that was said goodbye to, beside what comes next.
-  transport::Parting parting_{};
-  transport::Interest listening_ = transport::Interest::none;
-  bool in_poller_ = false;
+  // The second one is made when a successor is first needed; both stay.
+  std::array<std::unique_ptr<Line>, 2> lines_{};
+  std::size_t reading_ = 0;  // The line that next() takes from.
+  /// Connections that were said goodbye to; when there are more, the oldest is cut.
+  std::array<transport::Parting, 4> partings_{};
+  std::size_t parted_ = 0;
 
   Message message_{};
   Delivery delivery_{};
@@ -184,8 +201,6 @@ class ClientLoop {
   bool abandoned_ = false;
 
   Instant now_{};
-  Instant read_at_{};
-  std::int64_t received_at_ = 0;
   std::uint64_t messages_ = 0;
   std::vector<Command> commands_{};
   std::string encoded_{};
@@ -194,10 +209,11 @@ class ClientLoop {
 
   // Written by the thread that runs the loop, read by any.
   std::atomic<ClientState> state_{ClientState::connecting};
-  std::atomic<bool> connecting_{false};
+  std::atomic<transport::Connector*> connecting_{nullptr};
   Counters counters_{};
-  mutable std::mutex error_mutex_{};
-  Error error_{};  // guarded by error_mutex_
+  mutable std::mutex told_mutex_{};
+  Error error_{};                 // guarded by told_mutex_
+  session::ClockOffset clock_{};  // guarded by told_mutex_
 };
 
 }  // namespace stratwire::client

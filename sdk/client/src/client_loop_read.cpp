@@ -40,7 +40,6 @@ const Delivery* ClientLoop::next_delivery() {
       perform();
     if (handed_ != handing_.size()) [[unlikely]]
       return hand();
-    if (stage_ != Stage::open) return nullptr;
     switch (take_event()) {
       case Taken::delivery:
         return &delivery_;
@@ -59,7 +58,7 @@ const Delivery* ClientLoop::hand() {
     handed_ = 0;
   }
   delivery_ = Delivery{};
-  delivery_.received_at = received_at_;
+  delivery_.received_at = lines_[reading_]->arrival.wall_ns;
   if (const auto* gap = std::get_if<session::action::HandGap>(&hand)) {
     delivery_.envelope.channel = gap->channel;
     delivery_.epoch = gap->gap.epoch;
@@ -77,57 +76,84 @@ const Delivery* ClientLoop::hand() {
   return &delivery_;
 }
 
+/// One connection to the end of what was read, then the other.
 ClientLoop::Taken ClientLoop::take_event() {
+  for (std::size_t looked = 0; looked < lines_.size(); ++looked) {
+    if (Line* const line = lines_[reading_].get(); line != nullptr && line->is_open()) {
+      if (const Taken taken = take_event(*line); taken != Taken::nothing) return taken;
+    }
+    if (lines_[1] == nullptr) break;
+    reading_ ^= 1;
+  }
+  return Taken::nothing;
+}
+
+ClientLoop::Taken ClientLoop::take_event(Line& line) {
   using Kind = transport::Incoming::Kind;
-  const transport::Incoming event = connection_.next();
+  const transport::Incoming event = line.connection().next();
   switch (event.kind) {
     case Kind::message:
-      return take_message(event.payload);
+      return take_message(line, event.payload);
     case Kind::need_more:
       return Taken::nothing;
     case Kind::ping:
-      if (connection_.waiting() < kOutBytesForPongsMax) {
-        connection_.put(transport::Opcode::pong, event.payload);
+      if (line.connection().waiting() < kOutBytesForPongsMax) {
+        line.connection().put(transport::Opcode::pong, event.payload);
       }
       return Taken::something;
     case Kind::pong:
       return Taken::something;
     case Kind::close:
-      on_close_frame(event);
+      on_close_frame(line, event);
       return Taken::something;
     case Kind::violation:
-      on_violation(event);
+      on_violation(line, event);
       return Taken::something;
   }
   return Taken::nothing;
 }
 
-ClientLoop::Taken ClientLoop::take_message(std::string_view payload) {
+ClientLoop::Taken ClientLoop::take_message(Line& line, std::string_view payload) {
   if (const auto decoded = decoder_.decode(payload, message_); !decoded.ok()) [[unlikely]] {
     decode_failed(decoded.error());
     return Taken::something;
   }
-  if (const auto* price = std::get_if<PriceUpdate>(&message_.body)) return take_data(*price);
-  if (const auto* event = std::get_if<Event>(&message_.body)) return take_data(*event);
-  if (const auto* account = std::get_if<AccountUpdate>(&message_.body)) return take_data(*account);
-  session_.control(at_, message_.envelope, std::move(message_.body), {now_, received_at_});
+  if (const auto* price = std::get_if<PriceUpdate>(&message_.body)) return take_data(line, *price);
+  if (const auto* event = std::get_if<Event>(&message_.body)) return take_data(line, *event);
+  if (const auto* account = std::get_if<AccountUpdate>(&message_.body)) {
+    return take_data(line, *account);
+  }
+  return take_control(line);
+}
+
+ClientLoop::Taken ClientLoop::take_control(Line& line) {
+  const bool is_pong = std::holds_alternative<Pong>(message_.body);
+  const auto* const beat = std::get_if<Heartbeat>(&message_.body);
+  if (beat != nullptr && line.id() == session_.connection()) {
+    hops_.times(beat->times, session_.clock(), line.arrival.at);
+  }
+  session_.control(line.id(), message_.envelope, std::move(message_.body), line.arrival);
   if (session_.server_channels_max() != 0) {
     mailbox_.set_channels_max(session_.server_channels_max());
+  }
+  if (is_pong) {
+    const std::lock_guard hold(told_mutex_);
+    clock_ = session_.clock();
   }
   return Taken::something;
 }
 
 template <class T>
-ClientLoop::Taken ClientLoop::take_data(const T& body) {
+ClientLoop::Taken ClientLoop::take_data(Line& line, const T& body) {
   using Verdict = session::ClientSession::Verdict;
-  const Verdict verdict = session_.data(at_, message_.envelope);
+  const Verdict verdict = session_.data(line.id(), message_.envelope);
   if (verdict == Verdict::drop) [[unlikely]]
     return Taken::something;
   if (abandoned_) [[unlikely]]
     return Taken::something;
   ++messages_;
   delivery_.envelope.channel = session_.place().channel;
-  delivery_.received_at = received_at_;
+  delivery_.received_at = line.arrival.wall_ns;
   if (verdict == Verdict::deliver) [[likely]] {
     delivery_.envelope.seq = message_.envelope.seq;
     delivery_.epoch = session_.place().epoch;
@@ -150,58 +176,66 @@ void ClientLoop::decode_failed(const Error& error) {
   session_.undecodable(error);
 }
 
-void ClientLoop::on_close_frame(const transport::Incoming& close) {
+void ClientLoop::on_close_frame(Line& line, const transport::Incoming& close) {
   const auto code = static_cast<std::uint16_t>(close.code);
   Error cause{code >= 4000 && code < 4100 ? Errc::protocol_violation : Errc::connection_lost};
   cause.context = "the server closed the connection with " + std::to_string(code);
   if (!close.payload.empty()) cause.context.append(": ").append(close.payload);
-  part(close.code == transport::CloseCode::no_status ? 1000 : code, {});
-  lost(std::move(cause), code);
+  const session::ConnectionId id = line.id();
+  part(line, close.code == transport::CloseCode::no_status ? 1000 : code, {});
+  session_.lost(id, now_, {std::move(cause), code});
 }
 
-void ClientLoop::on_violation(const transport::Incoming& violation) {
+void ClientLoop::on_violation(Line& line, const transport::Incoming& violation) {
   const auto code = static_cast<std::uint16_t>(violation.code);
   Error cause{Errc::protocol_violation, 0,
               "the server broke the WebSocket protocol (" + std::to_string(code) +
                   "): " + std::string{violation.payload}};
-  part(code, violation.payload);
-  lost(std::move(cause), 0);
+  const session::ConnectionId id = line.id();
+  part(line, code, violation.payload);
+  session_.lost(id, now_, {std::move(cause), 0});
 }
 
 // Says goodbye and lets the socket be drained beside what comes next.
-void ClientLoop::part(std::uint16_t code, std::string_view reason) {
-  connection_.write();
-  session_.left(at_, connection_.bytes_left());
-  if (in_poller_) poller_.remove(connection_.fd());
-  in_poller_ = false;
-  std::string farewell = connection_.take_farewell(transport::CloseCode{code}, reason);
+void ClientLoop::part(Line& line, std::uint16_t code, std::string_view reason) {
+  transport::Connection& connection = line.connection();
+  connection.write();
+  session_.left(line.id(), connection.bytes_left());
+  std::string rest = connection.take_farewell(transport::CloseCode{code}, reason);
   Instant until = now_ + limits::kCloseTimeout;
   // Whoever closed waits no longer than for that.
   if (session_.state() == ClientState::closing) until = std::min(until, session_.next_tick());
-  parting_.begin(connection_.release(), std::move(farewell), until);
+  partings_[parted_++ % partings_.size()].begin(line.release(), std::move(rest), until);
 }
 
-void ClientLoop::lost(Error cause, std::uint16_t close_code) {
-  drop();
-  session_.lost(at_, now_, {std::move(cause), close_code});
+void ClientLoop::lost(Line& line, Error cause, std::uint16_t close_code) {
+  const session::ConnectionId id = line.id();
+  line.drop();
+  session_.lost(id, now_, {std::move(cause), close_code});
 }
 
 bool ClientLoop::read() {
-  if (stage_ != Stage::open) return false;
-  switch (connection_.read()) {
+  bool something = false;
+  for (const auto& line : lines_) {
+    if (line != nullptr && line->is_open()) something |= read(*line);
+  }
+  return something;
+}
+
+bool ClientLoop::read(Line& line) {
+  switch (line.connection().read()) {
     case transport::Connection::Read::some:
-      received_at_ = telemetry::wall_ns();
       now_ = std::chrono::steady_clock::now();
-      read_at_ = now_;
-      gates_.heard(now_);
-      session_.heard(at_, now_);
+      line.arrival = {now_, telemetry::wall_ns()};
+      if (line.id() == session_.connection()) gates_.heard(now_);
+      session_.heard(line.id(), now_);
       return true;
     case transport::Connection::Read::nothing:
       return false;
     case transport::Connection::Read::ended:
       break;
   }
-  lost(end_of_connection(url_, connection_.error()), 0);
+  lost(line, end_of_connection(line.url(), line.connection().error()), 0);
   perform();
   return true;
 }

@@ -16,8 +16,19 @@ Result<void> Mailbox::check(const std::vector<std::string>& channels) const {
   return {};
 }
 
-Result<void> Mailbox::subscribe(std::vector<std::string> channels) {
+Result<void> Mailbox::subscribe(Wish wish) {
+  const std::vector<std::string>& channels = wish.channels;
   if (auto checked = check(channels); !checked.ok()) return checked;
+  if (wish.since.size() > limits::kResumePointsMax) {
+    return Error{Errc::too_large, 0,
+                 std::to_string(wish.since.size()) + " resume points are more than the " +
+                     std::to_string(limits::kResumePointsMax) +
+                     " that one subscribe() may have; ask for fewer channels at a time"};
+  }
+  for (const ResumePoint& point : wish.since) {
+    auto name = session::parse_channel_name(point.channel, session::Wildcards::allowed);
+    if (!name.ok()) return name.error();
+  }
   if (channels.empty()) return {};
   const std::lock_guard hold(mutex_);
   const std::set<std::string, std::less<>> distinct(channels.begin(), channels.end());
@@ -33,7 +44,7 @@ Result<void> Mailbox::subscribe(std::vector<std::string> channels) {
   wished_.insert(distinct.begin(), distinct.end());
   // relaxed: the lock and the release in post() order it.
   pending_wishes_.fetch_add(1, std::memory_order_relaxed);
-  post(Wish{std::move(channels)});
+  post(std::move(wish));
   return {};
 }
 
@@ -68,7 +79,8 @@ SendStatus Mailbox::send(session::Outgoing message, ClientState state) {
   if (close_requested() || state == ClientState::closed || state == ClientState::failed) {
     return SendStatus::closed;
   }
-  const bool connected = state == ClientState::subscribing || state == ClientState::live;
+  const bool connected = state == ClientState::subscribing || state == ClientState::recovering ||
+                         state == ClientState::live || state == ClientState::stale;
   if (!policy_.kept_offline && !connected) return SendStatus::back_pressured;
   const std::size_t bytes = message.payload.size();
   if (bytes > policy_.bytes_max) return SendStatus::refused;

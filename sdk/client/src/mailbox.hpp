@@ -23,6 +23,8 @@ namespace stratwire::client {
 
 struct Wish {
   std::vector<std::string> channels{};
+  Start start = Start::live;
+  std::vector<ResumePoint> since{};
 };
 struct Unwish {
   std::vector<std::string> channels{};
@@ -44,7 +46,7 @@ class Mailbox {
  public:
   explicit Mailbox(session::SendBufferPolicy policy) noexcept : policy_(policy) {}
 
-  Result<void> subscribe(std::vector<std::string> channels);
+  Result<void> subscribe(Wish wish);
   Result<void> unsubscribe(std::vector<std::string> channels);
   /// The words of the channel's gate, the same for all gates of one channel.
   Result<std::shared_ptr<const detail::GateChannelWords>> gate(std::string_view channel);

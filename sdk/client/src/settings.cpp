@@ -1,5 +1,6 @@
 #include "settings.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
@@ -106,6 +107,7 @@ Result<void> validate(const ClientConfig& config) {
       {"reconnect.delay_base", config.reconnect.delay_base, milliseconds{1}},
       {"reconnect.delay_max", config.reconnect.delay_max, milliseconds{0}},
       {"reconnect.healthy_after", config.reconnect.healthy_after, milliseconds{0}},
+      {"clock_interval", config.clock_interval, milliseconds{0}},
       {"send_buffer.age_max", config.send_buffer.age_max, milliseconds{0}},
   };
   for (const Time& time : times) {
@@ -135,7 +137,26 @@ session::Nearness nearness_of(const transport::Url& url) noexcept {
   return near ? session::Nearness::same_host : session::Nearness::remote;
 }
 
-session::ClientSessionConfig session_config(const ClientConfig& config, const transport::Url& url,
+Result<std::vector<transport::Url>> parse_urls(const ClientConfig& config) {
+  std::vector<std::string> texts;
+  // Without any, the empty one is refused in the words of a bad URL.
+  if (!config.url.empty() || config.urls.empty()) texts.push_back(config.url);
+  texts.insert(texts.end(), config.urls.begin(), config.urls.end());
+  if (texts.size() > limits::kUrlsMax) {
+    return refuse("urls", "a list of " + std::to_string(texts.size()),
+                  "use at most " + std::to_string(limits::kUrlsMax) + " servers");
+  }
+  std::vector<transport::Url> urls;
+  for (const std::string& text : texts) {
+    auto url = transport::Url::parse(text);
+    if (!url) return translate(url.error());
+    urls.push_back(*std::move(url));
+  }
+  return urls;
+}
+
+session::ClientSessionConfig session_config(const ClientConfig& config,
+                                            std::span<const transport::Url> urls,
                                             std::uint64_t seed) {
   session::ClientSessionConfig session;
   session.name = config.name;
@@ -148,7 +169,15 @@ session::ClientSessionConfig session_config(const ClientConfig& config, const tr
   session.backoff.delay_max = config.reconnect.delay_max;
   session.backoff.healthy_after = config.reconnect.healthy_after;
   session.backoff.attempts_max = config.reconnect.attempts_max;
-  session.nearness = nearness_of(url);
+  session.targets = urls.size();
+  session.target_order = config.url_order == UrlOrder::shuffled ? session::TargetOrder::shuffled
+                                                                : session::TargetOrder::in_order;
+  session.resume = config.resume;
+  session.clock_interval = config.clock_interval;
+  const bool near = std::all_of(urls.begin(), urls.end(), [](const transport::Url& url) {
+    return nearness_of(url) == session::Nearness::same_host;
+  });
+  session.nearness = near ? session::Nearness::same_host : session::Nearness::remote;
   session.send_buffer = send_buffer_policy(config.send_buffer);
   session.seed = seed;
   return session;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include <stratwire/client_config.hpp>
 #include <stratwire/result.hpp>
@@ -15,13 +17,18 @@
 namespace stratwire::client {
 
 inline constexpr std::uint64_t kWakeupToken = 0;
-inline constexpr std::uint64_t kSocketToken = 1;
+/// Of the first connection; a successor's is the next one.
+inline constexpr std::uint64_t kLineToken = 1;
 
 /// \errors invalid_config, naming the setting, its value and its range
 [[nodiscard]] Result<void> validate(const ClientConfig& config);
 [[nodiscard]] session::SendBufferPolicy send_buffer_policy(const SendBufferLimits& limits) noexcept;
+/// `url` and `urls`, in this order.
+///
+/// \errors invalid_url, unsupported_scheme, invalid_config
+[[nodiscard]] Result<std::vector<transport::Url>> parse_urls(const ClientConfig& config);
 [[nodiscard]] session::ClientSessionConfig session_config(const ClientConfig& config,
-                                                          const transport::Url& url,
+                                                          std::span<const transport::Url> urls,
                                                           std::uint64_t seed);
 /// Loopback or AF_UNIX, as far as the URL tells.
 [[nodiscard]] session::Nearness nearness_of(const transport::Url& url) noexcept;

@@ -96,8 +96,16 @@ class Strategy {
   }
   /// The peer goes first, so that no test waits for a close handshake that it is not about.
   ~Strategy() {
-    peer_.while_waiting = [] {};
-    peer_.cut();
+    for (ScriptedPeer* const peer : {&peer_, other_}) {
+      if (peer == nullptr) continue;
+      peer->while_waiting = [] {};
+      peer->cut();
+    }
+  }
+  /// A second peer of the same client.
+  void also(ScriptedPeer& other) {
+    other_ = &other;
+    other.while_waiting = [this] { poll(); };
   }
   Strategy(const Strategy&) = delete;
   Strategy& operator=(const Strategy&) = delete;
@@ -132,6 +140,7 @@ class Strategy {
 
  private:
   ScriptedPeer& peer_;
+  ScriptedPeer* other_ = nullptr;
 };
 
 using Lines = std::vector<std::string>;

@@ -17,6 +17,7 @@
 #include <variant>
 
 #include <stratwire/client_config.hpp>
+#include <stratwire/client_metrics.hpp>
 #include <stratwire/client_state.hpp>
 #include <stratwire/describe.hpp>
 #include <stratwire/gate.hpp>
@@ -78,24 +79,6 @@ class Received {
   std::int64_t received_at_ = 0;
 };
 
-/// Counters since open(); each counts up only.
-struct ClientMetrics {
-  std::uint64_t messages = 0;          ///< Data messages handed to the strategy's side.
-  std::uint64_t bytes = 0;             ///< Read from the socket.
-  std::uint64_t gaps = 0;              ///< Gap events.
-  std::uint64_t missed = 0;            ///< Messages that Gaps said are missing, where known.
-  std::uint64_t duplicates = 0;        ///< Dropped: at or before the cursor of their channel.
-  std::uint64_t decode_errors = 0;     ///< Messages that could not be decoded; each is reported.
-  std::uint64_t unknown_messages = 0;  ///< Of a type that this version does not know; ignored.
-  /// Messages and Gaps that receive<T>() or poll() took, neither a T nor with a handler.
-  std::uint64_t unhandled = 0;
-  std::uint64_t connects = 0;          ///< Upgrades that succeeded.
-  std::uint64_t connect_failures = 0;  ///< Tries that failed.
-  std::uint64_t sends = 0;             ///< Messages accepted by send().
-  std::uint64_t sends_dropped = 0;     ///< Of those, reported as not delivered.
-  std::uint64_t ring_full = 0;  ///< Times that the socket was left unread: strategy too slow.
-};
-
 /// A connection to one server that keeps itself alive.
 ///
 /// Subscriptions are wishes: they are sent on every connect by the client itself. Callbacks run
@@ -104,7 +87,7 @@ struct ClientMetrics {
 /// called from them, poll() and receive*() may not.
 ///
 /// \thread  poll, receive*, on*: one thread at a time (the strategy's). subscribe, unsubscribe,
-///          send, gate, close, state, error, metrics: any thread.
+///          send, gate, close, state, error, metrics, clock, latencies: any thread.
 class Client {
  public:
   /// Starts connecting and returns at once; what happens then is told by state events.
@@ -119,11 +102,23 @@ class Client {
 
   /// Wishes for channels, `kind:key` or `kind:*`. Subscribing again is a success.
   ///
-  /// What the server says of each comes as a Subscribed notice.
+  /// What the server says of each comes as a Subscribed notice. After a reconnect the client asks
+  /// for all of them again by itself, from where it stands in each (ClientConfig::resume).
   ///
+  /// \param start  where a channel begins that has no resume point
   /// \errors invalid_channel_name, too_many_channels; then nothing was changed
-  Result<void> subscribe(std::initializer_list<std::string_view> channels);
-  Result<void> subscribe(std::span<const std::string> channels);
+  Result<void> subscribe(std::initializer_list<std::string_view> channels,
+                         Start start = Start::live);
+  Result<void> subscribe(std::span<const std::string> channels, Start start = Start::live);
+  /// As above, for a strategy that remembers where it was: what was published after these points
+  /// comes first, or a Gap that says which part of it is gone.
+  ///
+  /// \param since   channel, Delivery::epoch and Envelope::seq of the last message handled; a point
+  ///                counts for a channel that is wished for and not followed yet. For `kind:*`
+  ///                epoch and head of its Subscribed result
+  /// \errors also too_large: more than limits::kResumePointsMax points
+  Result<void> subscribe(std::span<const std::string> channels, std::span<const ResumePoint> since,
+                         Start start = Start::live);
   Result<void> unsubscribe(std::initializer_list<std::string_view> channels);
   Result<void> unsubscribe(std::span<const std::string> channels);
 
@@ -206,6 +201,10 @@ class Client {
   /// Why the client failed or is backing off; code ok otherwise.
   [[nodiscard]] Error error() const;
   [[nodiscard]] ClientMetrics metrics() const noexcept;
+  /// The server's clock; nothing before it has answered a first Ping on this connection.
+  [[nodiscard]] std::optional<ClockEstimate> clock() const;
+  /// \cost a few microseconds, 60 KB
+  [[nodiscard]] ClientLatencies latencies() const;
   [[nodiscard]] Codec codec() const noexcept;
 
   /// Most messages of one poll().

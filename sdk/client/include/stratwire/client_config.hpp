@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <stratwire/limits.hpp>
 #include <stratwire/message.hpp>
 #include <stratwire/result.hpp>
+#include <stratwire/resume.hpp>
 #include <stratwire/waiting.hpp>
 
 namespace stratwire {
@@ -50,9 +52,19 @@ struct SendBufferLimits {
   std::chrono::milliseconds age_max{30'000};
 };
 
+/// Which of several servers is tried first.
+enum class UrlOrder : std::uint8_t {
+  as_listed,  ///< The first one is preferred when the client starts.
+  shuffled,   ///< Another order for each client, so that clients with one list spread.
+};
+
 struct ClientConfig {
-  /// ws://host:port/path or ws+unix:///path/to.sock. Required.
+  /// ws://host:port/path or ws+unix:///path/to.sock. Required, unless `urls` has one.
   std::string url{};
+  /// Further servers with the same channels, at most limits::kUrlsMax. When a try fails the next
+  /// one is tried at once; only when all have failed does the client back off.
+  std::vector<std::string> urls{};
+  UrlOrder url_order = UrlOrder::as_listed;
   Codec codec = Codec::json;
   /// Shown to the operator beside this connection; at most 64 bytes.
   std::string name{};
@@ -73,6 +85,11 @@ struct ClientConfig {
   /// Environment: WS_PING_INTERVAL, in seconds.
   std::chrono::milliseconds ping_interval{30'000};
   ReconnectPolicy reconnect{};
+  /// What is asked for after a loss.
+  Resume resume = Resume::automatic;
+  /// How often the server's clock is asked for (four times within the first second of a connection
+  /// beside that); 0 = never, and no network latency is measured.
+  std::chrono::milliseconds clock_interval{10'000};
   SendBufferLimits send_buffer{};
 
   /// Defaults, changed by the environment variables named above, if they are set.
