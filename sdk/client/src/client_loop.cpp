@@ -240,7 +240,8 @@ void ClientLoop::flush_sends(Line& line) {
 void ClientLoop::flush() {
   for (const auto& line : lines_) {
     if (line == nullptr || !line->is_open()) continue;
-    if (line->id() == session_.connection()) flush_sends(*line);
+    // Not before the Welcome, which says how large a message may be (PROTOCOL.md 1.2).
+    if (line->greeted && line->id() == session_.connection()) flush_sends(*line);
     if (line->connection().waiting() == 0) continue;
     line->connection().write();
     session_.left(line->id(), line->connection().bytes_left());

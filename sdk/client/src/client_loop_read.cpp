@@ -127,6 +127,7 @@ ClientLoop::Taken ClientLoop::take_message(Line& line, std::string_view payload)
 }
 
 ClientLoop::Taken ClientLoop::take_control(Line& line) {
+  line.greeted = true;
   const bool is_pong = std::holds_alternative<Pong>(message_.body);
   const auto* const beat = std::get_if<Heartbeat>(&message_.body);
   if (beat != nullptr && line.id() == session_.connection()) {

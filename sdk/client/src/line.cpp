@@ -95,6 +95,7 @@ Line::Progress Line::upgrade_step(transport::ClientHandshake::Step step,
   connection_.open(std::move(upgrading_), rest);
   handshake_.reset();
   stage_ = Stage::open;
+  greeted = false;
   return Progress::opened;
 }
 

@@ -60,6 +60,8 @@ class Line {
   [[nodiscard]] const transport::Connection& connection() const noexcept { return connection_; }
   /// When bytes were last read.
   session::Arrival arrival{};
+  /// A message came on this connection: the server has said what it takes, if it says so at all.
+  bool greeted = false;
 
  private:
   Progress get_on_with_upgrade();

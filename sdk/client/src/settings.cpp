@@ -162,8 +162,6 @@ session::ClientSessionConfig session_config(const ClientConfig& config,
   session.name = config.name;
   session.connect_timeout = config.connect_timeout;
   session.ping_interval = config.ping_interval;
-  // Nothing asks for the server's clock.
-  session.clock_interval = session::Duration{0};
   session.backoff.first_delay_max = config.reconnect.first_delay_max;
   session.backoff.delay_base = config.reconnect.delay_base;
   session.backoff.delay_max = config.reconnect.delay_max;

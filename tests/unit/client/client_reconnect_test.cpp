@@ -18,9 +18,7 @@ constexpr std::uint64_t kEpoch = 77;
 INSTANTIATE_TEST_SUITE_P(Modes, ClientTest, kModes, mode_name);
 
 TEST_P(ClientTest, ComesBackSubscribesAgainAndSaysWhatWasMissed) {
-  ClientConfig manual = config();
-  manual.resume = Resume::manual;
-  Strategy strategy{peer, manual};
+  Strategy strategy{peer, config()};
   strategy.client.subscribe({"prices:A"}).value();
   peer.greet_and_grant(kEpoch, 0);
   peer.price("prices:A", 1, 1);
@@ -38,9 +36,7 @@ TEST_P(ClientTest, ComesBackSubscribesAgainAndSaysWhatWasMissed) {
 }
 
 TEST_P(ClientTest, ARestartedServerIsAnotherEpoch) {
-  ClientConfig manual = config();
-  manual.resume = Resume::manual;
-  Strategy strategy{peer, manual};
+  Strategy strategy{peer, config()};
   strategy.client.subscribe({"prices:*"}).value();
   peer.greet_and_grant(kEpoch, 0);
   peer.price("prices:A", 41, 1);

@@ -179,5 +179,18 @@ TEST_P(ClientTest, EverySendIsReportedExactlyOnceAcrossManyCuts) {
   }
 }
 
+TEST_P(ClientTest, NothingIsSentBeforeTheServerHasSaidWhatItTakes) {
+  Strategy strategy{peer, config()};
+  peer.accept();
+  ASSERT_TRUE(strategy.hears("live #1"));
+  const std::string text = '"' + std::string(2'000, 'x') + '"';
+  ASSERT_EQ(strategy.client.send("a:b", Event{"note", {Codec::json, text}}, 1), SendStatus::ok);
+  ASSERT_EQ(strategy.client.send("a:b", kPrice, 2), SendStatus::ok);
+  strategy.poll();
+  peer.send(Welcome{1, kEpoch, 60'000, 1'024, 1'024, 0});
+  ASSERT_TRUE(strategy.hears("published 1 too_large"));
+  EXPECT_EQ(std::get<PriceUpdate>(peer.expect<Publish>().message), kPrice);
+}
+
 }  // namespace
 }  // namespace stratwire::testing
