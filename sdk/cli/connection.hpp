@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <stratwire/client.hpp>
 
@@ -17,6 +18,8 @@ inline constexpr int kExitRefused = 4;
 
 struct ConnectionOptions {
   std::string url{};
+  /// Further servers with the same channels.
+  std::vector<std::string> also{};
   Codec codec = Codec::json;
   /// Failed tries in a row before giving up, 0 = never. Not given: 3 before the first connection,
   /// never after it.
@@ -41,7 +44,7 @@ class ConnectionWatch {
     give_up,  ///< Said on stderr with the cure.
   };
 
-  explicit ConnectionWatch(ConnectionOptions options) : options_{std::move(options)} {}
+  explicit ConnectionWatch(ConnectionOptions options);
 
   Verdict on_state(const StateEvent& event);
   [[nodiscard]] std::uint64_t reconnects() const noexcept { return reconnects_; }
@@ -49,10 +52,15 @@ class ConnectionWatch {
 
  private:
   Verdict on_backing_off(const StateEvent& event);
+  void on_answered(const StateEvent& event);
 
   ConnectionOptions options_;
+  std::string where_{};  // "URL" or "URL and 2 others".
   bool connected_ = false;
   bool up_ = false;
+  bool stale_ = false;
+  bool recovering_ = false;
+  std::uint64_t generation_ = 0;  // Of the connection that was told of.
   std::uint64_t reconnects_ = 0;
 };
 

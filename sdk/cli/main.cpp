@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include <CLI/CLI.hpp>
@@ -23,6 +25,8 @@ constexpr const char* kSubFooter =
     "received_at\n"
     "(Unix ns) added; a Gap says which messages will not come. Everything else goes to standard "
     "error.\n"
+    "After a lost connection it goes on where it was. To go on after a restart, give --since what "
+    "the last line said.\n"
     "Ends at --count, at --seconds, at Ctrl-C, or as --exit-on-close says.\n"
     "Example: stratwire sub ws://127.0.0.1:8080 'prices:*' --codec msgpack --stats\n";
 
@@ -60,6 +64,12 @@ void add_connection_options(CLI::App& command, ConnectionOptions& options) {
       ->required()
       ->type_name("");
   command
+      .add_option("--also", options.also,
+                  "A further server with the same channels, tried when one fails; may be repeated")
+      ->type_name("URL")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command
       .add_option_function<std::string>(
           "--codec", [&options](const std::string& name) { options.codec = kCodecs.at(name); },
           "Form of the messages on the wire (default json)")
@@ -72,6 +82,24 @@ void add_connection_options(CLI::App& command, ConnectionOptions& options) {
           "connection, never after it)")
       ->check(number_from<std::uint32_t>(0, 4'000'000'000, "a whole number from 0 on"))
       ->type_name("N");
+}
+
+/// "prices:SOL-USDC@1732094400123:1051"
+std::optional<ResumePoint> parse_point(std::string_view text) {
+  const auto at = text.rfind('@');
+  const auto colon = text.rfind(':');
+  if (at == std::string_view::npos || colon == std::string_view::npos || colon < at || at == 0) {
+    return std::nullopt;
+  }
+  const auto number = [](std::string_view digits, std::uint64_t& out) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out);
+    return error == std::errc{} && end == digits.data() + digits.size();
+  };
+  ResumePoint point;
+  point.channel = text.substr(0, at);
+  if (!number(text.substr(at + 1, colon - at - 1), point.epoch)) return std::nullopt;
+  if (!number(text.substr(colon + 1), point.seq)) return std::nullopt;
+  return point;
 }
 
 CLI::App* add_sub(CLI::App& app, SubOptions& options) {
@@ -95,6 +123,26 @@ CLI::App* add_sub(CLI::App& app, SubOptions& options) {
          "End after so long")
       ->check(number_from<double>(0, 1e9, "a number of seconds from 0 on"))
       ->type_name("N");
+  sub->add_option_function<std::vector<std::string>>(
+         "--since",
+         [&options](const std::vector<std::string>& points) {
+           for (const auto& point : points) options.since.push_back(*parse_point(point));
+         },
+         "Begin after that message, as ch, epoch and seq of its line say; may be repeated")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            return parse_point(text) ? std::string{}
+                                     : "'" + text +
+                                           "' is not CHANNEL@EPOCH:SEQ, for example "
+                                           "prices:SOL-USDC@1732094400123:1051";
+          },
+          ""))
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("CHANNEL@EPOCH:SEQ");
+  sub->add_flag_function(
+      "--latest", [&options](std::int64_t) { options.start = Start::latest; },
+      "Begin with the latest message of each channel");
   sub->add_flag_function(
       "--stats", [&options](std::int64_t) { options.print = Print::summary; },
       "Print one JSON summary at the end instead of the messages");

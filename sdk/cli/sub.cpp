@@ -19,6 +19,7 @@ using Clock = std::chrono::steady_clock;
 
 /// How long Ctrl-C, --seconds and a reader that has gone may go unnoticed while nothing comes.
 constexpr std::chrono::milliseconds kLookAround{50};
+constexpr std::uint64_t kGapsTold = 8;
 
 template <class T>
 concept Data = std::same_as<T, PriceUpdate> || std::same_as<T, AccountUpdate> ||
@@ -55,6 +56,7 @@ class Subscriber {
   void notice(const StateEvent& event);
   void notice(const Subscribed& subscribed);
   void notice(const ErrorReply& error);
+  void tell(const Envelope& envelope, const Gap& gap);
   void hint_at_wildcards(const Subscribed& subscribed);
   template <class T>
   void notice(const T&) {}
@@ -73,6 +75,7 @@ class Subscriber {
   bool gave_up_ = false;
   std::size_t refused_ = 0;
   std::set<std::string> hinted_{};
+  std::uint64_t gaps_told_ = 0;
 };
 
 template <Data T>
@@ -96,6 +99,7 @@ void Subscriber::data(const Where& where, const T& message) {
   if (done_) return;
   if constexpr (std::same_as<T, Gap>) {
     tally_.gap(where.envelope, message);
+    tell(where.envelope, message);
   } else {
     tally_.message(where.envelope, where.epoch, where.received_at, timestamp_of(message));
   }
@@ -128,6 +132,22 @@ void Subscriber::notice(const Subscribed& subscribed) {
   refused_ = refused;
   hint_at_wildcards(subscribed);
   if (refused != 0 && refused == subscribed.results.size()) done_ = true;
+}
+
+/// The first few, then one of each power of two: a reader that is too slow has thousands.
+void Subscriber::tell(const Envelope& envelope, const Gap& gap) {
+  const auto number = ++gaps_told_;
+  if (number > kGapsTold && (number & (number - 1)) != 0) return;
+  std::string text = number > kGapsTold ? "gap number " + std::to_string(number) + ": " : "gap: ";
+  text += std::string{envelope.channel} + " lacks ";
+  if (gap.to == 0) {
+    text += "what came after " + std::to_string(gap.from - 1);
+  } else if (gap.to == gap.from) {
+    text += std::to_string(gap.from);
+  } else {
+    text += std::to_string(gap.from) + " to " + std::to_string(gap.to);
+  }
+  say(text + " (" + std::string{to_string(gap.reason)} + ")");
 }
 
 /// `prices` is a channel of its own, for which nothing may ever come; `prices:*` was meant.
@@ -206,7 +226,8 @@ int run_sub(const SubOptions& options) {
     say(client.error().message());
     return kExitUsage;
   }
-  if (const auto wished = client->subscribe(options.channels); !wished.ok()) {
+  if (const auto wished = client->subscribe(options.channels, options.since, options.start);
+      !wished.ok()) {
     say(wished.error().message());
     return kExitUsage;
   }

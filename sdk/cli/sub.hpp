@@ -17,6 +17,8 @@ enum class OnClose : std::uint8_t { reconnect, exit };
 struct SubOptions {
   ConnectionOptions connection{};
   std::vector<std::string> channels{};
+  Start start = Start::live;
+  std::vector<ResumePoint> since{};
   Print print = Print::messages;
   OnClose on_close = OnClose::reconnect;
   /// Data messages; nothing = no end.

@@ -56,6 +56,10 @@ class WrongArguments(unittest.TestCase):
         for seconds in ("-1", "nan", "1s"):
             self.check("stratwire", "sub", url, "a:b", "--seconds", seconds,
                        says=[f"--seconds: '{seconds}' is not a number of seconds from 0 on"])
+        for point in ("prices:A", "prices:A@1", "prices:A@1:x", "@1:2", "prices:A@1:2:3@", "a@b:1:2"):
+            self.check("stratwire", "sub", url, "a:b", "--since", point,
+                       says=["--since", f"'{point}' is not CHANNEL@EPOCH:SEQ"])
+        self.check("stratwire", "sub", url, "a:b", "--also", "http://x", says=["http", "ws://"])
         self.check("stratwire", "sub", url, "a:b", "--retry", "-1",
                    says=["--retry: '-1' is not a whole number from 0 on"])
         self.check("stratwire", "sub", url, "a:b", "--nonsense", says=["--nonsense", "--help"])

@@ -1,6 +1,7 @@
 """Servers that end, orderly and not, and what their readers see."""
 
 import asyncio
+import json
 import os
 import pathlib
 import signal
@@ -144,6 +145,46 @@ class Killed(unittest.TestCase):
         self.assertEqual(summary["reconnects"], 1)
         self.assertEqual((summary["duplicates"], summary["out_of_order"], summary["unannounced"]),
                          (0, 0, 0), summary)
+
+
+class Resuming(unittest.TestCase):
+    def test_since_goes_on_where_an_earlier_run_ended(self):
+        with Server("--allow-publish") as server:
+            def publish(numbers):
+                lines = "".join(f"{number}\n" for number in numbers)
+                self.assertEqual(run("stratwire", "pub", server.url, "trades:X", input=lines).code, 0)
+
+            publish(range(5))
+            first = run("stratwire", "sub", server.url, "trades:X", "--latest", "--count", 1)
+            last = json.loads(first.out[-1])
+            self.assertEqual((last["seq"], last["data"]), (5, 4), first.transcript())
+            publish(range(5, 10))
+            point = f"{last['ch']}@{last['epoch']}:{last['seq']}"
+            with Program("stratwire", "sub", server.url, "trades:X", "--since", point) as second:
+                second.wait_for_line("everything that could be recovered has come")
+                second.signal(signal.SIGINT)
+                self.assertEqual(second.finish(), 0, second.transcript())
+            self.assertEqual([json.loads(line)["data"] for line in second.out], list(range(5, 10)),
+                             second.transcript())
+
+    def test_a_gap_is_told_with_its_reason(self):
+        with Server("--allow-publish") as server:
+            self.assertEqual(run("stratwire", "pub", server.url, "trades:X", input="1\n").code, 0)
+            program = run("stratwire", "sub", server.url, "trades:X", "--since", "trades:X@1:7",
+                          "--count", 1)
+            self.assertEqual(program.code, 1, program.transcript())
+            self.assertIn("stratwire: gap: trades:X lacks what came after 7 (epoch_change)",
+                          program.err)
+
+    def test_another_server_is_found_when_one_goes(self):
+        with Server("--demo") as first, Server("--demo") as second, \
+                Program("stratwire", "sub", first.url, "prices:*", "--also", second.url) as reader:
+            reader.wait_for_line("connected to .* and " + second.url)
+            epoch = stats(second)["epoch"]
+            first.process.kill()
+            reader.wait_for_line("connection lost")
+            reader.wait_for_line("connected again")
+            reader.wait_for_line(f'"PriceUpdate".*"epoch":{epoch}', reader.out)
 
 
 class Readers(unittest.TestCase):
