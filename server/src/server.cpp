@@ -134,7 +134,8 @@ class Server::Impl {
   static Result<std::unique_ptr<Impl>> open(ServerConfig config) {
     if (const auto valid = config.validate(); !valid) return valid.error();
     auto impl = std::make_unique<Impl>();
-    impl->core_ = std::make_shared<server::Core>(std::move(config), epoch_now());
+    const std::uint64_t epoch = config.epoch != 0 ? config.epoch : epoch_now();
+    impl->core_ = std::make_shared<server::Core>(std::move(config), epoch);
     server::Core& core = *impl->core_;
     for (std::size_t i = 0; i < core.config.io_threads; ++i) {
       auto poller = transport::Poller::open();

@@ -61,6 +61,8 @@ Result<void> check_numbers(const ServerConfig& c) {
        check("accepts_per_second", c.accepts_per_second, 1, 1'000'000),
        check("accepts_burst", c.accepts_burst, 1, 1'000'000),
        check("channels_max", c.channels_max, 1, 16'777'216),
+       // What a script's double holds exactly.
+       check("epoch", c.epoch, 0, std::uint64_t{1} << 53),
        check("channels_per_connection_max", c.channels_per_connection_max, 1, 65'536),
        check("inbound_message_bytes_max", c.inbound_message_bytes_max, 128, 16 << 20),
        check("handshake_timeout", c.handshake_timeout, milliseconds(1), hours(1)),

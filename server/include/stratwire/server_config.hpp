@@ -116,6 +116,11 @@ struct ServerConfig {
   /// Channels that are published, or were, since the server opened. A subscription to a name that
   /// nobody publishes takes none.
   std::size_t channels_max = 65'536;
+  /// Of all numbers of this server, up to 2^53; 0 = the time of the start. Give several servers the
+  /// same one only if they publish the same messages in the same order from the start on, so that
+  /// clients may take a message of one for that of another (stratwire::Arbiter); and after any
+  /// restart another one than before.
+  std::uint64_t epoch = 0;
   /// Channel kinds that clients may subscribe to, beside those of this server's publishers.
   std::vector<std::string> kinds = default_kinds();
   NetworkPublish network_publish = NetworkPublish::refused;

@@ -77,6 +77,7 @@ std::vector<Setting> settings() {
                            1),
       setting<std::size_t>("connections_max", &C::connections_max, 1, 1'000'000, 1),
       setting<std::size_t>("channels_max", &C::channels_max, 1, 16'777'216, 1),
+      setting<std::uint64_t>("epoch", &C::epoch, 0, std::uint64_t{1} << 53, 1),
       setting<std::size_t>("channels_per_connection_max", &C::channels_per_connection_max, 1,
                            65'536, 1),
       setting<std::size_t>("inbound_message_bytes_max", &C::inbound_message_bytes_max, 128,

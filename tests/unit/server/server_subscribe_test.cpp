@@ -33,6 +33,15 @@ TEST(ServerSubscribe, GreetsWithItsLimits) {
   EXPECT_GE(std::chrono::nanoseconds(first.welcome().timestamp), before);
 }
 
+TEST(ServerSubscribe, TheEpochIsTheOneThatWasAskedFor) {
+  ServerConfig config = quiet_config();
+  config.epoch = 20'261'121;
+  Server server = open_server(std::move(config));
+  TestClient client(server);
+  EXPECT_EQ(client.welcome().epoch, 20'261'121u);
+  EXPECT_EQ(client.subscribe({"prices:SOL"}).results.at(0).epoch, 20'261'121u);
+}
+
 TEST_P(EachDialect, DeliversInOrderFromOne) {
   Server server = open_server();
   TestClient client(server, GetParam());
