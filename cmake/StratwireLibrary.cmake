@@ -8,6 +8,7 @@ set(STRATWIRE_MAY_USE_telemetry "")
 set(STRATWIRE_MAY_USE_transport "")
 set(STRATWIRE_MAY_USE_session codecs)
 set(STRATWIRE_MAY_USE_client codecs queue telemetry transport session)
+set(STRATWIRE_MAY_USE_arbiter client codecs queue telemetry transport session)
 set(STRATWIRE_MAY_USE_peer codecs queue telemetry transport session)
 set(STRATWIRE_MAY_USE_server codecs queue telemetry transport session)
 

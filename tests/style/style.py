@@ -23,6 +23,7 @@ LIBRARIES = {  # folder -> library
     "sdk/transport": "transport",
     "sdk/session": "session",
     "sdk/client": "client",
+    "sdk/arbiter": "arbiter",
     "sdk/peer": "peer",
     "server": "server",
 }

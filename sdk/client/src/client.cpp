@@ -104,12 +104,13 @@ class Handlers {
 /// The strategy's half of both modes of Threading.
 class Client::Impl {
  public:
-  Impl(const ClientConfig& config, std::unique_ptr<ClientLoop> loop)
+  Impl(const ClientConfig& config, std::unique_ptr<ClientLoop> loop,
+       std::shared_ptr<queue::Wait> wait)
       : loop_(std::move(loop)),
         codec_(config.codec),
         waiting_(config.waiting),
         io_cpu_(config.io_cpu),
-        wait_(wait_kind(config.waiting)),
+        wait_(std::move(wait)),
         gate_words_(loop_->gate_words()) {
     if (config.threading == Threading::own_thread) {
       ring_ = std::make_unique<DeliveryRing>(config.ring_bytes);
@@ -156,6 +157,11 @@ class Client::Impl {
     return ChannelGate{gate_words_, *std::move(words), limits};
   }
 
+  [[nodiscard]] bool may_have_next() const noexcept { return ring_ == nullptr || !ring_->empty(); }
+  [[nodiscard]] bool has_ended() const noexcept {
+    // acquire: pairs with the release in run(); the last deliveries are seen by a look after this.
+    return ring_ != nullptr ? ended_.load(std::memory_order_acquire) : loop_->done();
+  }
   [[nodiscard]] ClientState state() const noexcept { return loop_->state(); }
   [[nodiscard]] Error error() const { return loop_->error(); }
   [[nodiscard]] Codec codec() const noexcept { return codec_; }
@@ -199,7 +205,7 @@ class Client::Impl {
   const Waiting waiting_;
   const int io_cpu_;
   std::unique_ptr<DeliveryRing> ring_{};  // Only with a thread of its own.
-  queue::Wait wait_;
+  const std::shared_ptr<queue::Wait> wait_;
   // Written by the I/O thread: nothing more comes.
   std::atomic<bool> ended_{false};
   // Written by the destructor: nobody takes anything any more.
@@ -272,7 +278,7 @@ void Client::Impl::run() noexcept {
   }
   // release: pairs with the acquire in next_in_ring(); everything was published before.
   ended_.store(true, std::memory_order_release);
-  wait_.notify();
+  wait_->notify();
   linger();
 }
 
@@ -294,7 +300,7 @@ bool Client::Impl::hand_over() {
   }
   if (pushed) {
     ring_->publish();
-    wait_.notify();
+    wait_->notify();
   }
   return stuck_ == nullptr;
 }
@@ -318,7 +324,7 @@ void Client::Impl::wait_for_work(bool full) {
     });
   } else {
     ring_->publish();
-    wait_.notify();
+    wait_->notify();
     stuck_ = nullptr;
   }
   ring_->stop_asking();
@@ -338,7 +344,7 @@ const Delivery* Client::Impl::next_in_ring(Deadline deadline) {
     // acquire: pairs with the release in run(); the last deliveries are seen by the look below.
     if (ended_.load(std::memory_order_acquire)) return next_in_ring_now();
     if (deadline && *deadline == Deadline::value_type::min()) return nullptr;
-    const bool something = wait_.wait_until(
+    const bool something = wait_->wait_until(
         // acquire: as above.
         [this] { return !ring_->empty() || ended_.load(std::memory_order_acquire); },
         deadline.value_or(queue::kNoDeadline));
@@ -446,9 +452,14 @@ Client::Impl::~Impl() {
 // ---- Client
 
 Result<Client> Client::open(ClientConfig config) {
+  auto wait = std::make_shared<queue::Wait>(wait_kind(config.waiting));
+  return open(std::move(config), std::move(wait));
+}
+
+Result<Client> Client::open(ClientConfig config, std::shared_ptr<queue::Wait> wait) {
   auto loop = ClientLoop::open(config);
   if (!loop.ok()) return loop.error();
-  auto impl = std::make_unique<Impl>(config, std::move(*loop));
+  auto impl = std::make_unique<Impl>(config, std::move(*loop), std::move(wait));
   if (auto started = impl->start(); !started.ok()) return started.error();
   return Client{std::move(impl)};
 }
@@ -514,6 +525,12 @@ void Client::set_handler(std::size_t slot, std::string_view event_type,
   impl_->set_handler(slot, event_type, std::move(handler));
 }
 
+bool Client::may_have_next() const noexcept {
+  return impl_->may_have_next();
+}
+bool Client::has_ended() const noexcept {
+  return impl_->has_ended();
+}
 void Client::close() noexcept {
   impl_->close();
 }

@@ -27,6 +27,13 @@
 
 namespace stratwire {
 
+namespace detail {
+struct ClientAccess;
+}  // namespace detail
+namespace queue {
+class Wait;
+}  // namespace queue
+
 /// One thing that the client hands over, in order.
 ///
 /// \lifetime valid, with all texts in it, until the handler returns, or until the next call that
@@ -211,11 +218,19 @@ class Client {
   static constexpr std::size_t kPollBatchMax = 256;
 
  private:
+  // An Arbiter's lines: it waits for several clients at once.
+  friend struct detail::ClientAccess;
   using Sink = void (*)(void* context, const Delivery& delivery);
   using Deadline = std::optional<std::chrono::steady_clock::time_point>;
   class Impl;
 
   explicit Client(std::unique_ptr<Impl> impl) noexcept;
+  /// \param wait  notified when something waits, or the client has ended
+  static Result<Client> open(ClientConfig config, std::shared_ptr<queue::Wait> wait);
+  /// A look at the ring; true without one.
+  [[nodiscard]] bool may_have_next() const noexcept;
+  /// Nothing comes but what waits.
+  [[nodiscard]] bool has_ended() const noexcept;
   std::size_t drain(std::size_t limit, Sink sink, void* context);
   /// The next delivery, waiting until the deadline; nullptr when none came.
   const Delivery* next(Deadline deadline);
