@@ -72,6 +72,27 @@ class TwoLines {
     }
     return true;
   }
+  /// The first so many lines are cut, and can't come back.
+  void break_lines(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      lines[i]->proxy->set_admission(chaos::Admission::refuse);
+      lines[i]->proxy->apply({.kind = FaultKind::reset});
+    }
+    EXPECT_TRUE(until([&] {
+      for (std::size_t i = 0; i < count; ++i) {
+        if (arbiter->state(i) != ClientState::backing_off) return false;
+      }
+      return true;
+    }));
+  }
+  /// They can come back, and do, when their servers have stamped all that was published.
+  void mend_lines(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      EXPECT_TRUE(until([&] { return lines[i]->server.stats().published == published_; }));
+      lines[i]->proxy->set_admission(chaos::Admission::open);
+    }
+    EXPECT_TRUE(until([&] { return all_live(); }));
+  }
   [[nodiscard]] bool all_live() const {
     return arbiter->state(0) == ClientState::live && arbiter->state(1) == ClientState::live;
   }
@@ -118,13 +139,9 @@ class TwoLines {
 TEST(Lines, OneThatIsGoneIsNotMissed) {
   TwoLines two;
   two.publish(300);
-  two.lines[0]->proxy->set_admission(chaos::Admission::refuse);
-  two.lines[0]->proxy->apply({.kind = FaultKind::reset});
-  two.publish(300);
-  ASSERT_TRUE(two.until([&] { return two.arbiter->state(0) == ClientState::backing_off; }));
-  two.publish(300);
-  two.lines[0]->proxy->set_admission(chaos::Admission::open);
-  ASSERT_TRUE(two.until([&] { return two.all_live(); }));
+  two.break_lines(1);
+  two.publish(600);
+  two.mend_lines(1);
   two.publish(300);
   two.finish();
   EXPECT_TRUE(two.gaps.empty());
@@ -137,12 +154,13 @@ TEST(Lines, OneThatIsLateFillsTheHolesOfTheOther) {
   TwoLines two(lines_server_config(), std::move(config));
   two.lines[1]->proxy->apply({.kind = FaultKind::delay, .amount = 30});
   two.publish(300);
-  two.lines[0]->proxy->apply({.kind = FaultKind::reset});
+  two.break_lines(1);
   two.publish(300);
-  ASSERT_TRUE(two.until([&] { return two.all_live(); }));
+  two.mend_lines(1);
   two.publish(300);
   two.finish();
   EXPECT_TRUE(two.gaps.empty());
+  ASSERT_TRUE(two.until([&] { return two.arbiter->statistics().lines[1].copies == 900; }));
   const ArbiterStatistics all = two.arbiter->statistics();
   EXPECT_EQ(all.lines[0].replays + all.lines[1].replays, 0u);
   EXPECT_GT(all.lines[1].wins, 0u);
@@ -156,17 +174,9 @@ TEST(Lines, WhatBothHaveLostIsReplayed) {
     config.waiting = threading == Threading::caller ? Waiting::yield : Waiting::park;
     TwoLines two(lines_server_config(), std::move(config));
     two.publish(300);
-    for (const auto& line : two.lines) {
-      line->proxy->set_admission(chaos::Admission::refuse);
-      line->proxy->apply({.kind = FaultKind::reset});
-    }
-    ASSERT_TRUE(two.until([&] {
-      return two.arbiter->state(0) == ClientState::backing_off &&
-             two.arbiter->state(1) == ClientState::backing_off;
-    }));
+    two.break_lines(2);
     two.publish(300);
-    for (const auto& line : two.lines) line->proxy->set_admission(chaos::Admission::open);
-    ASSERT_TRUE(two.until([&] { return two.all_live(); }));
+    two.mend_lines(2);
     two.publish(300);
     two.finish();
     EXPECT_TRUE(two.gaps.empty());
@@ -179,17 +189,9 @@ TEST(Lines, WhatBothHaveLostIsReplayed) {
 TEST(Lines, AWildcardIsReplayedToo) {
   TwoLines two(lines_server_config(), {}, {"accounts:*"});
   two.publish(300);
-  for (const auto& line : two.lines) {
-    line->proxy->set_admission(chaos::Admission::refuse);
-    line->proxy->apply({.kind = FaultKind::reset});
-  }
-  ASSERT_TRUE(two.until([&] {
-    return two.arbiter->state(0) == ClientState::backing_off &&
-           two.arbiter->state(1) == ClientState::backing_off;
-  }));
+  two.break_lines(2);
   two.publish(300);
-  for (const auto& line : two.lines) line->proxy->set_admission(chaos::Admission::open);
-  ASSERT_TRUE(two.until([&] { return two.all_live(); }));
+  two.mend_lines(2);
   two.publish(300);
   two.finish();
   EXPECT_TRUE(two.gaps.empty());
@@ -201,17 +203,9 @@ TEST(Lines, WhatNoLogHasIsOneGapWithTheExactRange) {
   TwoLines two(config);
   two.publish(300);
   ASSERT_TRUE(two.until([&] { return two.arbiter->statistics().duplicates == 300; }));
-  for (const auto& line : two.lines) {
-    line->proxy->set_admission(chaos::Admission::refuse);
-    line->proxy->apply({.kind = FaultKind::reset});
-  }
-  ASSERT_TRUE(two.until([&] {
-    return two.arbiter->state(0) == ClientState::backing_off &&
-           two.arbiter->state(1) == ClientState::backing_off;
-  }));
+  two.break_lines(2);
   two.publish(300);
-  for (const auto& line : two.lines) line->proxy->set_admission(chaos::Admission::open);
-  ASSERT_TRUE(two.until([&] { return two.all_live(); }));
+  two.mend_lines(2);
   two.finish();
   ASSERT_EQ(two.gaps.size(), kChannels.size());
   for (const Gap& gap : two.gaps) {

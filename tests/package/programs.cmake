@@ -4,7 +4,7 @@ add_executable(values ${CMAKE_CURRENT_LIST_DIR}/values.cpp)
 target_link_libraries(values PRIVATE stratwire::codecs)
 
 add_executable(feed ${CMAKE_CURRENT_LIST_DIR}/feed.cpp)
-target_link_libraries(feed PRIVATE stratwire::client stratwire::server)
+target_link_libraries(feed PRIVATE stratwire::client stratwire::arbiter stratwire::server)
 
 add_executable(pair ${CMAKE_CURRENT_LIST_DIR}/pair.cpp)
 target_link_libraries(pair PRIVATE stratwire::peer)

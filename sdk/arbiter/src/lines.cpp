@@ -107,6 +107,11 @@ LineArbiter::Link link_of(ClientState state) noexcept {
   }
 }
 
+std::string name_of(const ClientConfig& config) {
+  if (!config.name.empty()) return config.name;
+  return config.url.empty() && !config.urls.empty() ? config.urls.front() : config.url;
+}
+
 bool is_wildcard(std::string_view channel) noexcept {
   return channel.ends_with(":*");
 }
@@ -122,8 +127,7 @@ Result<std::unique_ptr<Lines>> Lines::open(ArbiterConfig config) {
   for (const ClientConfig& each : lines->config_.lines) {
     auto client = ClientAccess::open(each, wait);
     if (!client.ok()) return client.error();
-    lines->lines_.push_back(
-        {std::move(*client), each.name.empty() ? each.url : each.name, {}, false});
+    lines->lines_.push_back({std::move(*client), name_of(each), {}, false});
   }
   return lines;
 }

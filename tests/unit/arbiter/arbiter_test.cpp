@@ -278,6 +278,8 @@ TEST_P(ArbiterTest, WhatIsSubscribedToAgainBeginsAnew) {
     return left == 2;
   }));
   publish(2);
+  ASSERT_TRUE(eventually(
+      [&] { return servers[0].stats().published == 2 && servers[1].stats().published == 2; }));
   arbiter->subscribe({kChannel}).value();
   ASSERT_TRUE(eventually([&] {
     poll();
