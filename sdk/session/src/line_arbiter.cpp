@@ -235,7 +235,7 @@ LineArbiter::Verdict LineArbiter::compare(const Channel& channel, Seen& seen,
 void LineArbiter::gap(std::size_t line, CopySource source, std::string_view name, const Gap& gap,
                       Instant now) {
   Channel& channel = channel_of(name);
-  if (source == CopySource::replay) return replay_gap(channel, line, gap, now);
+  if (source == CopySource::replay) return replay_gap(channel, line, gap);
   LineCounts& counts = lines_[line].counts;
   ++counts.holes;
   if (gap.to >= gap.from) counts.missed += gap.to - gap.from + 1;
@@ -256,13 +256,12 @@ void LineArbiter::gap(std::size_t line, CopySource source, std::string_view name
   settle(channel, now);
 }
 
-/// A replay that lacks the very message that is waited for brings it no more.
-void LineArbiter::replay_gap(Channel& channel, std::size_t line, const Gap& gap, Instant now) {
+/// The line need not be asked for that again. The replay goes on: it may have what is behind it.
+void LineArbiter::replay_gap(Channel& channel, std::size_t line, const Gap& gap) {
   if (channel.phase != Phase::running || gap.epoch != channel.epoch) return;
   if (gap.from > channel.seq + 1 || gap.to <= channel.seq) return;
   channel.reason = gap.reason;
   channel.asked |= 1u << line;
-  replay_ended(line, channel.name, now);
 }
 
 void LineArbiter::replay_ended(std::size_t line, std::string_view name, Instant now) {

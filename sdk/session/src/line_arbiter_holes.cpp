@@ -57,7 +57,6 @@ void LineArbiter::release_run(Channel& channel) {
 void LineArbiter::release_front(Channel& channel) {
   const Held& held = channel.held[channel.held_begin];
   channel.seq = held.seq;
-  channel.asked = 0;
   remember(channel, held.seen);
   ++counts_.handed;
   --held_;

@@ -253,9 +253,10 @@ TEST_F(LineArbiterTest, WhatNobodyHasIsOneGapWithTheExactRange) {
   desk.lost(1, 2, 5);
   EXPECT_EQ(desk.take(), (Lines{"1 of 0", "ask 0 since 1"}));
   desk.lost(0, 2, 4, Gap::Reason::retention, CopySource::replay);
-  EXPECT_EQ(desk.take(), Lines{"ask 1 since 1"}) << "at once: this replay does not bring it";
   EXPECT_EQ(desk.replayed(0, 5), Verdict::hold);
+  EXPECT_EQ(desk.take(), Lines{});
   desk.ended(0);
+  EXPECT_EQ(desk.take(), Lines{"ask 1 since 1"});
   desk.ended(1);
   EXPECT_EQ(desk.take(), (Lines{"gap 2-4 retention", "5 of 0", "6 of 0"}));
   EXPECT_EQ(desk.counts().gaps, 1u);
@@ -331,6 +332,40 @@ TEST_F(LineArbiterTest, ALaterHoleIsAskedForAfterTheFirstWasFilled) {
   EXPECT_EQ(desk.take(), (Lines{"2 of 0", "3 of 0", "ask 0 since 3"}));
   desk.ended(0);
   EXPECT_EQ(desk.take(), (Lines{"gap 4-4 upstream", "5 of 0"}));
+}
+
+TEST_F(LineArbiterTest, WhatAReplayLacksIsNotAskedForAgain) {
+  desk.goes(1, Link::over);
+  desk.copy(0, 1);
+  desk.copy(0, 6);
+  EXPECT_EQ(desk.take(), (Lines{"1 of 0", "ask 0 since 1"}));
+  desk.replayed(0, 2);
+  desk.lost(0, 3, 4, Gap::Reason::retention, CopySource::replay);
+  EXPECT_EQ(desk.replayed(0, 5), Verdict::hold) << "the replay goes on behind it";
+  desk.ended(0);
+  EXPECT_EQ(desk.take(), (Lines{"2 of 0", "gap 3-4 retention", "5 of 0", "6 of 0"}));
+}
+
+TEST_F(LineArbiterTest, ALateEndOfAReplayIsNotTheEndOfTheNext) {
+  desk.copy(0, 1);
+  desk.lost(0, 2, 2);
+  desk.lost(1, 1, 2);
+  desk.after(1s);
+  EXPECT_EQ(desk.take(), (Lines{"1 of 0", "ask 0 since 1", "ask 1 since 1"}));
+  desk.ended(0);
+  EXPECT_EQ(desk.take(), Lines{});
+  desk.replayed(1, 2);
+  EXPECT_EQ(desk.take(), Lines{"2 of 1"});
+}
+
+TEST_F(LineArbiterTest, TheWaitBeginsWithTheFirstOneThatIsMissing) {
+  desk.copy(0, 1);
+  desk.lost(0, 2, 2);
+  desk.after(15ms);
+  desk.lost(0, 3, 3);
+  desk.take();
+  desk.after(5ms);
+  EXPECT_EQ(desk.take(), Lines{"ask 0 since 1"});
 }
 
 // ---- Limits
@@ -477,6 +512,18 @@ TEST_F(LineArbiterTest, AnEpochThatWasEndedNeverComesBack) {
   desk.goes(0, Link::down);
   EXPECT_EQ(desk.copy(1, 3), Verdict::foreign);
   EXPECT_EQ(desk.take(), Lines{});
+}
+
+TEST_F(LineArbiterTest, ALineThatHasLeftAnEpochSaysNothingOfTheNext) {
+  desk.copy(0, 1);
+  desk.lost(0, 2, 0, Gap::Reason::epoch_change);
+  desk.lost(1, 1, 0, Gap::Reason::epoch_change);
+  desk.epoch = kNextEpoch;
+  desk.copy(1, 1);
+  EXPECT_EQ(desk.take(), (Lines{"1 of 0", "gap 2-0 epoch_change", "1 of 1"}));
+  desk.goes(1, Link::down);
+  EXPECT_EQ(desk.take(), Lines{});
+  EXPECT_EQ(desk.copy(0, 2), Verdict::deliver);
 }
 
 TEST_F(LineArbiterTest, WhatWaitsIsHandedOverBeforeItsEpochEnds) {

@@ -301,7 +301,7 @@ class LineArbiter {
   [[nodiscard]] bool may_come_back(const Channel& channel) const noexcept;
   [[nodiscard]] std::size_t line_to_ask(Channel& channel) noexcept;
   void wait_until(Channel& channel, Instant due);
-  void replay_gap(Channel& channel, std::size_t line, const Gap& gap, Instant now);
+  void replay_gap(Channel& channel, std::size_t line, const Gap& gap);
 
   // Epochs.
   void reconsider_epoch(Channel& channel, Instant now);
