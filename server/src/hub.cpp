@@ -81,6 +81,8 @@ void Hub::settle_paced() noexcept {
 
 void Hub::handle(const Submission& submission) {
   core_.published.add();
+  // One, passed on by reference: a copy would wait for the stores above it, log included, because
+  // it loads wider than they were written (90 ns for each message with many logs).
   Frame frame;
   InterestMask wanted = ~InterestMask{0};
   if (Channel* const channel = submission.channel()) {
@@ -94,13 +96,14 @@ void Hub::handle(const Submission& submission) {
   for (const Codec codec : {Codec::json, Codec::msgpack}) {
     if ((wanted & slots_of(codec)) == 0) continue;
     frame.codec = codec;
+    frame.audience = Frame::Audience::everybody;
     submission.visit([&](const auto& body) { encode_and_deliver(frame, body); });
   }
   paced_bytes_ += submission.paced_bytes;
 }
 
 template <class Body>
-void Hub::encode_and_deliver(Frame frame, const Body& body) {
+void Hub::encode_and_deliver(Frame& frame, const Body& body) {
   const Envelope envelope =
       frame.channel == nullptr ? Envelope{} : Envelope{frame.channel->name(), frame.seq};
   auto ready = encoder_.data(frame.codec, envelope, body);

@@ -54,7 +54,7 @@ class Hub {
  private:
   void handle(const Submission& submission);
   template <class Body>
-  void encode_and_deliver(Frame frame, const Body& body);
+  void encode_and_deliver(Frame& frame, const Body& body);
   void deliver(const Frame& frame);
   void adopt(Channel& channel);
   void apply(InterestChange& change);
