@@ -89,8 +89,8 @@ void Replayer::plan_name(InterestChange& change, std::size_t i, const Stand& sta
   }
   replay.names.push_back(name);
   if (point == nullptr || has(change.had, name)) return;
-  // Nobody has published it: a point is right only if it is the beginning.
-  granted.recovered = point->epoch == stand.epoch && point->seq == 0;
+  // Nobody has published it here: there is nothing to replay.
+  granted.recovered = point->epoch == stand.epoch;
   if (!granted.recovered) replay.voided.push_back(*point);
 }
 
@@ -104,8 +104,7 @@ void Replayer::plan_wildcard(InterestChange& change, std::size_t i, const Stand&
   const std::string kind(name.substr(0, name.size() - kWildcardEnd.size()));
   replay.kinds.push_back(kind);
   const ResumePoint* const wildcard = point_of(name);
-  granted.recovered =
-      wildcard != nullptr && wildcard->epoch == stand.epoch && wildcard->seq <= stand.position;
+  granted.recovered = wildcard != nullptr && wildcard->epoch == stand.epoch;
   for (Channel* const channel : stand.adopted) {
     if (channel->kind() != kind || flows(change, *channel) || planned_.contains(channel)) continue;
     const bool recovered =
@@ -125,7 +124,7 @@ void Replayer::plan_points(InterestChange& change, std::string_view kind, const 
     const Channel* const channel = find(name);
     if (channel != nullptr && (planned_.contains(channel) || flows(change, *channel))) continue;
     if (has(change.had, name) || has(replay.names, name)) continue;
-    if (point->epoch != stand.epoch || point->seq != 0) replay.voided.push_back(*point);
+    if (point->epoch != stand.epoch) replay.voided.push_back(*point);
   }
 }
 
@@ -136,18 +135,16 @@ bool Replayer::plan_channel(Replay& replay, Channel& channel, const ResumePoint*
   planned_.insert(&channel);
   channel.log.evict_older_than(stand.now);
   const std::uint64_t head = channel.log.head();
-  const auto valid = [&](const ResumePoint& p, std::uint64_t last) {
-    return p.epoch == stand.epoch && p.seq <= last;
-  };
   std::uint64_t next = head + 1;
   bool recovered = false;
-  if (point != nullptr && valid(*point, head)) {
-    next = point->seq + 1;
+  if (point != nullptr && point->epoch == stand.epoch) {
+    // Beyond the head where another server of this epoch is ahead: its client waits for this one.
+    next = std::min(point->seq, head) + 1;
     recovered = next >= channel.log.first();
   } else if (point != nullptr) {
     replay.voided.push_back(*point);
     next = 1;
-  } else if (wildcard != nullptr && valid(*wildcard, stand.position)) {
+  } else if (wildcard != nullptr && wildcard->epoch == stand.epoch) {
     next = first_after(channel, wildcard->seq);
     recovered = next >= channel.log.first();
   } else if (wildcard != nullptr) {
