@@ -74,6 +74,14 @@ const ResumePoint* Replayer::point_of(std::string_view name) const {
   return found == points_.end() ? nullptr : found->second;
 }
 
+/// That of the `kind:*`, if the request has it.
+const ResumePoint* Replayer::point_of_kind(const InterestChange& change,
+                                           std::string_view kind) const {
+  const std::string wildcard = std::string(kind) + std::string(kWildcardEnd);
+  const bool is_asked = std::ranges::find(change.asked, wildcard) != change.asked.end();
+  return is_asked ? point_of(wildcard) : nullptr;
+}
+
 void Replayer::plan_name(InterestChange& change, std::size_t i, const Stand& stand,
                          const Find& find) {
   Replay& replay = *change.replay;
@@ -83,8 +91,10 @@ void Replayer::plan_name(InterestChange& change, std::size_t i, const Stand& sta
   if (Channel* const channel = find(name)) {
     granted.head = channel->log.head();
     if (flows(change, *channel)) return;
-    granted.recovered = plan_channel(replay, *channel, point, nullptr, change, stand);
-    if (point == nullptr && change.snapshot) granted.head = replay.cursors.back().next - 1;
+    const ResumePoint* const wildcard = point_of_kind(change, channel->kind());
+    granted.recovered = plan_channel(replay, *channel, point, wildcard, change, stand);
+    if (point == nullptr && wildcard == nullptr && change.snapshot)
+      granted.head = replay.cursors.back().next - 1;
     return;
   }
   replay.names.push_back(name);

@@ -63,6 +63,8 @@ class Replayer {
 
   FrameEncoder encoder_{};
   [[nodiscard]] const ResumePoint* point_of(std::string_view name) const;
+  [[nodiscard]] const ResumePoint* point_of_kind(const InterestChange& change,
+                                                 std::string_view kind) const;
 
   // Of the change that is planned.
   std::unordered_map<std::string_view, const ResumePoint*> points_{};

@@ -153,6 +153,21 @@ TEST_P(Resume, APointBeyondTheHeadIsOfAServerThatIsAhead) {
   EXPECT_EQ(client.expect_seq("trades:B"), 1U);
 }
 
+TEST_P(Resume, ANameWithoutAPointHasThatOfItsWildcard) {
+  Server server = open_server(config());
+  publish(server, "trades:old", 2);
+  publish(server, "trades:A", 3);
+  TestClient client = connect(server);
+  const std::uint64_t epoch = client.welcome().epoch;
+  const Subscribed answer = resume(client, {"trades:A", "trades:*"}, {{"trades:*", epoch, 3}});
+  EXPECT_EQ(answer.results.at(0).head, 3U);
+  EXPECT_TRUE(answer.results[0].recovered);
+  expect_seqs(client, "trades:A", 2, 3);
+  (void)client.expect<CaughtUp>();
+  publish(server, "trades:A", 1);
+  EXPECT_EQ(client.expect_seq("trades:A"), 4U);
+}
+
 TEST_P(Resume, AVoidPointOfAChannelThatNobodyPublishesYet) {
   Server server = open_server(config());
   TestClient client = connect(server);
