@@ -188,11 +188,15 @@ void ClientSession::grant(Conversation& talk, const ChannelResult& result,
     return;
   }
   talk.refused.erase(result.channel);
-  if (!subscriptions_.wished(result.channel)) return;
+  const std::uint64_t epoch = result.epoch != 0 ? result.epoch : talk.line.epoch;
+  if (!subscriptions_.wished(result.channel)) {
+    if (result.channel.ends_with(":*")) continuity_.answered(talk.line, result.channel, epoch);
+    return;
+  }
   if (result.recovered) talk.resumes();
   Continuity::Granted granted;
   granted.channel = result.channel;
-  granted.epoch = result.epoch != 0 ? result.epoch : talk.line.epoch;
+  granted.epoch = epoch;
   granted.head = result.head;
   granted.recovered = result.recovered;
   granted.from_latest = request.from_latest;

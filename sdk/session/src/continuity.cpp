@@ -29,8 +29,9 @@ bool is_void(const Cursor& cursor, const Continuity::Line& line, std::uint64_t s
   const std::uint64_t epoch = epoch_on(cursor, line);
   // A server that names no epoch can't be told from its successor but by the numbers.
   if (epoch == 0) return seq <= cursor.seq;
-  if (epoch != cursor.epoch) return true;
-  return cursor.said == line.generation && cursor.head < cursor.seq;
+  // A server of the same epoch that is behind has the same numbers: what it brings up to the cursor
+  // was handed over.
+  return epoch != cursor.epoch;
 }
 
 bool covers(std::string_view kind, std::string_view channel) {
@@ -156,6 +157,9 @@ Continuity::Verdict Continuity::epoch_gap(const Line& line, const Gap& gap) noex
   if (settled && cursor_->seq == 0) return Verdict::duplicate;
   const std::uint64_t left = cursor_->epoch;
   const std::uint64_t said = epoch_on(*cursor_, line);
+  // The end of a numbering that the cursor is not in: of a point that was asked for, and then
+  // given up by forget().
+  if (settled && gap.epoch != 0 && gap.epoch != left && left == said) return Verdict::duplicate;
   gap_.epoch = left;
   gap_.from = cursor_->seq + 1;
   gap_.to = 0;
@@ -188,10 +192,11 @@ std::optional<ResumePoint> Continuity::ask(const Line& line, std::string_view ch
   if (is_wildcard(channel)) {
     const auto found = positions_.find(channel);
     if (found == positions_.end()) return std::nullopt;
-    const Position& position = found->second;
+    Position& position = found->second;
     const bool asked_for = which == Which::every || position.seeded;
     if (!position.known || !asked_for || position.epoch == 0) return std::nullopt;
     if (position.said == line.generation) return std::nullopt;
+    position.asked = line.generation;
     return ResumePoint{found->first, position.epoch, position.seq};
   }
   Cursor* const cursor = table_.find(channel);
@@ -223,14 +228,11 @@ std::optional<Gap> Continuity::subscribed(const Line& line, const Granted& grant
     position.next_epoch = granted.epoch;
     position.next_seq = granted.head;
     position.said = line.generation;
-    const std::string_view kind = kind_of(granted.channel);
-    table_.for_each([&](Cursor& cursor) {
-      if (!awaits_answer(cursor, line) || !covers(kind, cursor.channel)) return;
-      cursor.said = line.generation;
-      cursor.head_epoch = granted.epoch;
-      cursor.head = kHeadUnknown;
-    });
-    if (replay == Replay::none) commit(position);
+    answered(line, granted.channel, granted.epoch);
+    // With nothing to go back to, a connection that breaks during the replay goes back to here:
+    // channels without a point of their own were promised nothing before.
+    const bool is_first = !position.known && !granted.from_latest;
+    if (replay == Replay::none || is_first) commit(position);
     return std::nullopt;
   }
   if (!find_or_intern(granted.channel)) return std::nullopt;
@@ -240,19 +242,15 @@ std::optional<Gap> Continuity::subscribed(const Line& line, const Granted& grant
   cursor_->head_epoch = granted.epoch;
   cursor_->head = granted.head;
   if (cursor_->generation == 0) {
+    // What its `kind:*` missed of it is still to come: that tells where it begins.
+    if (covered_by_replay(line, granted.channel)) return std::nullopt;
     cursor_->epoch = granted.epoch;
     cursor_->seq = granted.head;
     cursor_->generation = line.generation;
     return std::nullopt;
   }
   if (cursor_->asked == line.generation) {
-    if (granted.epoch != cursor_->epoch) return std::nullopt;
-    // A head behind the cursor says that the numbering is void, but not where the cursor was moved
-    // since the question, by the connection that this one takes over from.
-    if (granted.recovered || line.role == Role::successor) {
-      cursor_->head = std::max(granted.head, cursor_->seq);
-    }
-    if (granted.recovered) cursor_->generation = line.generation;
+    if (granted.epoch == cursor_->epoch && granted.recovered) cursor_->generation = line.generation;
     return std::nullopt;
   }
   if (line.role == Role::successor) return std::nullopt;
@@ -265,10 +263,28 @@ std::optional<Gap> Continuity::subscribed(const Line& line, const Granted& grant
   return missed;
 }
 
+void Continuity::answered(const Line& line, std::string_view wildcard, std::uint64_t epoch) {
+  const std::string_view kind = kind_of(wildcard);
+  table_.for_each([&](Cursor& cursor) {
+    if (!awaits_answer(cursor, line) || !covers(kind, cursor.channel)) return;
+    cursor.said = line.generation;
+    cursor.head_epoch = epoch;
+    cursor.head = kHeadUnknown;
+  });
+}
+
+bool Continuity::covered_by_replay(const Line& line, std::string_view channel) const {
+  const auto name = parse_channel_name(channel, Wildcards::refused);
+  if (!name.ok()) return false;
+  const auto found = positions_.find(std::string(name->kind) + ":*");
+  return found != positions_.end() && found->second.asked == line.generation;
+}
+
 void Continuity::caught_up(const Line& line, std::string_view channel, const HandGap& hand) {
   if (!is_wildcard(channel)) return not_resumed(line, channel, hand);
   const auto found = positions_.find(channel);
   if (found == positions_.end() || found->second.said != line.generation) return;
+  replay_ended(line, channel);
   settle_covered(line, channel, hand);
   // Not before: a connection that breaks during the replay leaves the place where it began.
   commit(found->second);
@@ -289,6 +305,7 @@ void Continuity::not_granted(const Line& line, std::string_view channel) {
     if (Cursor* const cursor = table_.find(channel)) clear(*cursor);
     return;
   }
+  replay_ended(line, channel);
   table_.for_each([&](Cursor& cursor) {
     if (covers(kind_of(channel), cursor.channel)) clear(cursor);
   });
@@ -311,13 +328,21 @@ void Continuity::settle_covered(const Line& line, std::string_view wildcard, con
   });
 }
 
+void Continuity::replay_ended(const Line& line, std::string_view wildcard) {
+  const auto found = positions_.find(wildcard);
+  if (found != positions_.end() && found->second.asked == line.generation) found->second.asked = 0;
+}
+
 void Continuity::not_resumed(const Line& line, std::string_view channel, const HandGap& hand) {
+  if (is_wildcard(channel)) return replay_ended(line, channel);
   cursor_ = table_.find(channel);
   if (cursor_ == nullptr || cursor_->generation == 0) return;
   if (cursor_->generation > line.generation || cursor_->said != line.generation) return;
   const bool settled = cursor_->generation == line.generation;
   const std::uint64_t head = cursor_->head;
-  if (!settled && (cursor_->head_epoch != cursor_->epoch || head < cursor_->seq)) {
+  // Without epochs only the numbers tell.
+  const bool is_behind = cursor_->head_epoch == 0 && head < cursor_->seq;
+  if (!settled && (cursor_->head_epoch != cursor_->epoch || is_behind)) {
     static_cast<void>(start_anew(line, cursor_->head_epoch, head == kHeadUnknown ? 0 : head));
     hand(cursor_->channel, gap_);
     return;

@@ -189,11 +189,69 @@ TEST(Continuity, AnotherEpochAfterAReconnectIsOneGapOfUnknownEnd) {
   EXPECT_EQ(continuity.cursor().epoch, kNextEpoch);
 }
 
-TEST(Continuity, AHeadThatWentBackIsANewNumbering) {
+TEST(Continuity, AServerOfTheSameEpochThatIsBehindBringsNothingTwice) {
   At continuity{500};
   reconnect(continuity, kEpoch);
-  EXPECT_EQ(continuity.subscribed(kChannel, kEpoch, 2), gap(501, 0, Gap::Reason::epoch_change));
-  EXPECT_EQ(continuity.message(kChannel, 3), Verdict::deliver);
+  EXPECT_EQ(continuity.subscribed(kChannel, kEpoch, 2), std::nullopt);
+  EXPECT_EQ(continuity.message(kChannel, 3), Verdict::duplicate);
+  EXPECT_EQ(continuity.message(kChannel, 500), Verdict::duplicate);
+  EXPECT_EQ(continuity.message(kChannel, 501), Verdict::deliver);
+}
+
+TEST(Continuity, TheEndOfANumberingThatWasGivenUpIsNotTheCursors) {
+  On continuity;
+  reconnect(continuity, kNextEpoch);
+  EXPECT_EQ(continuity.subscribed(kChannel, kNextEpoch, 4), std::nullopt);
+  EXPECT_EQ(continuity.gap_message(kChannel, gap(10, 0, Gap::Reason::epoch_change, kEpoch)),
+            Verdict::duplicate);
+  EXPECT_EQ(continuity.message(kChannel, 5), Verdict::deliver);
+  EXPECT_EQ(continuity.cursor().epoch, kNextEpoch);
+}
+
+std::optional<ResumePoint> position(On& continuity) {
+  return continuity.continuity.ask(continuity.line, "prices:*");
+}
+std::optional<Gap> resumed(On& continuity, std::string_view channel, std::uint64_t head) {
+  return continuity.continuity.subscribed(continuity.line, {channel, kEpoch, head, true, false},
+                                          Continuity::Replay::follows);
+}
+
+TEST(Continuity, OnlyAFirstPositionCountsBeforeItsReplayIsDone) {
+  On continuity;
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(resumed(continuity, "prices:*", 100), std::nullopt);
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(position(continuity), (ResumePoint{"prices:*", kEpoch, 100}));
+  EXPECT_EQ(resumed(continuity, "prices:*", 170), std::nullopt);
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(position(continuity), (ResumePoint{"prices:*", kEpoch, 100}));
+}
+
+TEST(Continuity, ANameBeginsWithWhatItsWildcardHadMissed) {
+  On continuity;
+  reconnect(continuity, kEpoch);
+  EXPECT_EQ(continuity.subscribed("prices:*", kEpoch, 100), std::nullopt);
+  reconnect(continuity, kEpoch);
+  EXPECT_NE(position(continuity), std::nullopt);
+  EXPECT_EQ(resumed(continuity, "prices:*", 170), std::nullopt);
+  EXPECT_EQ(resumed(continuity, kChannel, 9), std::nullopt);
+  EXPECT_EQ(continuity.message(kChannel, 8), Verdict::deliver);
+  EXPECT_EQ(continuity.message(kChannel, 9), Verdict::deliver);
+  continuity.continuity.caught_up(continuity.line, "prices:*", [](auto, const Gap&) { FAIL(); });
+  // Behind the replay the answer tells where a name begins.
+  EXPECT_EQ(resumed(continuity, "prices:B", 5), std::nullopt);
+  EXPECT_EQ(continuity.message("prices:B", 7), Verdict::deliver_after_gap);
+}
+
+TEST(Continuity, WhatAWildcardReplaysIsANamesTooWhenTheWildcardIsGivenUp) {
+  At continuity{3};
+  reconnect(continuity, kNextEpoch);
+  const auto points = continuity.continuity.ask_covered(continuity.line, "prices:*", 10);
+  EXPECT_EQ(points.size(), 1U);
+  continuity.continuity.answered(continuity.line, "prices:*", kNextEpoch);
+  EXPECT_EQ(continuity.gap_message(kChannel, gap(4, 0, Gap::Reason::epoch_change)),
+            Verdict::deliver);
+  EXPECT_EQ(continuity.message(kChannel, 1), Verdict::deliver);
 }
 
 TEST(Continuity, AMessageBeforeItsSubscribedSettlesTheCursor) {

@@ -106,6 +106,9 @@ class Continuity {
   /// \param replay  follows: CaughtUp will come
   [[nodiscard]] std::optional<Gap> subscribed(const Line& line, const Granted& granted,
                                               Replay replay);
+  /// A granted `kind:*` that nobody wants any more: what it replays of channels that are followed
+  /// by name, too, is theirs.
+  void answered(const Line& line, std::string_view wildcard, std::uint64_t epoch);
   /// A refused subscription: nothing will be replayed.
   void not_granted(const Line& line, std::string_view channel);
   /// All that was asked of this channel, or `kind:*`, has come; what has not is lost.
@@ -152,6 +155,7 @@ class Continuity {
     std::uint64_t next_epoch = 0;
     std::uint64_t next_seq = 0;
     std::uint32_t said = 0;
+    std::uint32_t asked = 0;  // Of the connection that is replaying since then.
   };
   /// Cursors that seed() made: of no connection.
   static constexpr std::uint32_t kSeeded = 1;
@@ -165,6 +169,8 @@ class Continuity {
   [[nodiscard]] Verdict behind_successor(const Line& line, std::uint64_t seq) noexcept;
   [[nodiscard]] Verdict unsettled(const Line& line, std::uint64_t seq) noexcept;
   [[nodiscard]] Verdict epoch_gap(const Line& line, const Gap& gap) noexcept;
+  [[nodiscard]] bool covered_by_replay(const Line& line, std::string_view channel) const;
+  void replay_ended(const Line& line, std::string_view wildcard);
   [[nodiscard]] bool find_or_intern(std::string_view channel);
   [[nodiscard]] Verdict start_anew(const Line& line, std::uint64_t epoch,
                                    std::uint64_t seq) noexcept;
