@@ -122,6 +122,13 @@ class DeliveryOracle {
   /// As above, where nobody can know the head (`kind:*`): the first message or Gap tells.
   void start_anywhere(std::string_view channel) { channels_.try_emplace(std::string{channel}); }
 
+  /// No longer subscribed to: what comes, or does not, means nothing until the next start().
+  void stop(std::string_view channel) {
+    if (const auto found = channels_.find(channel); found != channels_.end()) {
+      channels_.erase(found);
+    }
+  }
+
   /// A connection was announced, or something of it came.
   void generation(std::uint64_t generation) {
     if (generation < generation_) {
