@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-VERBS = "demo test build bench chaos asan tsan fuzz coverage format tidy deps clean".split()
+VERBS = "demo test build bench chaos sim asan tsan fuzz coverage format tidy deps clean".split()
 
 
 def dev(*arguments, **options):
