@@ -6,6 +6,10 @@
 #include <limits>
 #include <system_error>
 #include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <stratwire/limits.hpp>
 
 namespace stratwire::app {
 namespace {
@@ -82,16 +86,53 @@ std::string choice(T& out, std::string_view text,
   return "is none of " + names;
 }
 
-std::string set_kinds(Options& options, std::string_view text) {
-  std::vector<std::string> kinds;
+/// "a,b,c" in pieces; nothing when one of them is empty.
+std::optional<std::vector<std::string>> pieces(std::string_view text) {
+  std::vector<std::string> pieces;
   while (!text.empty()) {
     const auto comma = text.find(',');
-    const auto kind = text.substr(0, comma);
-    if (kind.empty()) return "has an empty name in it";
-    kinds.emplace_back(kind);
+    const auto piece = text.substr(0, comma);
+    if (piece.empty()) return std::nullopt;
+    pieces.emplace_back(piece);
     text = comma == std::string_view::npos ? ""sv : text.substr(comma + 1);
   }
-  options.server.kinds = std::move(kinds);
+  return pieces;
+}
+
+std::string set_kinds(Options& options, std::string_view text) {
+  auto kinds = pieces(text);
+  if (!kinds) return "has an empty name in it";
+  options.server.kinds = *std::move(kinds);
+  return {};
+}
+
+/// Beside the defaults, so that one kind can be changed without repeating the others.
+std::string set_policies(Options& options, std::string_view text) {
+  constexpr auto kOverflows = std::array{std::pair{"drop_oldest"sv, Overflow::drop_oldest},
+                                         std::pair{"conflate"sv, Overflow::conflate},
+                                         std::pair{"lossless"sv, Overflow::lossless}};
+  const auto entries = pieces(text);
+  if (!entries) return "has an empty entry in it";
+  auto policies = ServerConfig::default_policies();
+  for (const std::string& entry : *entries) {
+    const auto equals = entry.find('=');
+    if (equals == 0 || equals == std::string::npos) return "has an entry without '='";
+    ChannelPolicy policy;
+    const auto problem = choice(policy.overflow, entry.substr(equals + 1), kOverflows);
+    if (!problem.empty()) return "has a policy in '" + entry + "' that " + problem;
+    policies.insert_or_assign(entry.substr(0, equals), policy);
+  }
+  options.server.policies = std::move(policies);
+  return {};
+}
+
+std::string set_alternatives(Options& options, std::string_view text) {
+  auto urls = pieces(text);
+  if (!urls) return "has an empty URL in it";
+  if (urls->size() > limits::kAlternativesMax) {
+    return "has more than " + std::to_string(limits::kAlternativesMax) + " URLs";
+  }
+  options.server.drain.alternatives = *std::move(urls);
   return {};
 }
 
@@ -152,6 +193,31 @@ constexpr Setting kSettings[] = {
      [](Options& o, Text t) { return size(o.server.lane_bytes_max, t); }},
     {"lane-messages", "N", "65536", {}, kLimits, "The same in messages",
      [](Options& o, Text t) { return size(o.server.lane_messages_max, t); }},
+    {"lane-hard-bytes", "BYTES", "16777216", {}, kLimits,
+     "How much of what may not be lost waits for a reader before it is closed with 4101",
+     [](Options& o, Text t) { return size(o.server.lane_hard_bytes_max, t); }},
+    {"lane-hard-messages", "N", "262144", {}, kLimits, "The same in messages",
+     [](Options& o, Text t) { return size(o.server.lane_hard_messages_max, t); }},
+    {"stall", "TIME", "10s", {}, kLimits,
+     "A reader that took nothing for so long is closed with 4101",
+     [](Options& o, Text t) { return duration(o.server.stall_max, t); }},
+    {"policies", "KIND=POLICY", "prices=conflate,vault=lossless", {}, kLimits,
+     "What channels do for a reader that is behind: drop_oldest, conflate or lossless, comma between",
+     set_policies},
+    {"channel-log-messages", "N", "4096", {}, kLimits,
+     "Messages that each channel keeps for readers that come back; 0 = none",
+     [](Options& o, Text t) { return size(o.server.channel_log.messages_max, t); }},
+    {"channel-log-bytes", "BYTES", "1048576", {}, kLimits, "The same in bytes",
+     [](Options& o, Text t) { return size(o.server.channel_log.bytes_max, t); }},
+    {"channel-log-age", "TIME", "120s", {}, kLimits, "The same in time",
+     [](Options& o, Text t) { return duration(o.server.channel_log.age_max, t); }},
+    {"log-total-bytes", "BYTES", "268435456", {}, kLimits, "Memory of all channels' logs together",
+     [](Options& o, Text t) { return size(o.server.log_total_bytes_max, t); }},
+    {"accepts-per-second", "N", "5000", {}, kLimits,
+     "Upgrades in the long run; further ones get HTTP 503 and a time to come back",
+     [](Options& o, Text t) { return size(o.server.accepts_per_second, t); }},
+    {"accepts-burst", "N", "16384", {}, kLimits, "Upgrades at once after a quiet time",
+     [](Options& o, Text t) { return size(o.server.accepts_burst, t); }},
     {"connections", "N", "16384", {}, kLimits, "Open connections; further ones get HTTP 503",
      [](Options& o, Text t) { return size(o.server.connections_max, t); }},
     {"channels-per-connection", "N", "1024", {}, kLimits, "Channels that one connection may have",
@@ -161,7 +227,7 @@ constexpr Setting kSettings[] = {
     {"handshake-timeout", "TIME", "5s", {}, kLimits, "From accepted to upgraded",
      [](Options& o, Text t) { return duration(o.server.handshake_timeout, t); }},
     {"heartbeat-interval", "TIME", "1s", {}, kLimits,
-     "A Heartbeat goes out when nothing else was sent for so long",
+     "A Heartbeat goes to every native connection so often",
      [](Options& o, Text t) { return duration(o.server.heartbeat_interval, t); }},
     {"ping-interval", "TIME", "30s", kPingNames, kLimits,
      "Ping to a peer that was silent for so long; twice as long, and it is given up",
@@ -169,6 +235,15 @@ constexpr Setting kSettings[] = {
     {"drain-timeout", "TIME", "5s", {}, kLimits,
      "Most time that readers get for what waits when the server goes",
      [](Options& o, Text t) { return duration(o.drain_timeout, t); }},
+    {"drain-go-away-deadline", "TIME", "2s", {}, kLimits,
+     "How long the server goes on after it said that it leaves, so that readers can change over",
+     [](Options& o, Text t) { return duration(o.server.drain.go_away_deadline, t); }},
+    {"drain-reconnect-spread", "TIME", "1s", {}, kLimits,
+     "Over how long the readers' reconnects are spread when the server leaves",
+     [](Options& o, Text t) { return duration(o.server.drain.reconnect_spread, t); }},
+    {"drain-alternatives", "URLS", "ws://b:8080,ws://c:8080", {}, kLimits,
+     "Servers with the same channels that readers are sent to when this one leaves, comma between",
+     set_alternatives},
 
     {"allow-publish", "", "true", {}, kClients,
      "Let connections publish; only on networks that you trust",
