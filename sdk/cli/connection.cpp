@@ -87,7 +87,7 @@ void ConnectionWatch::on_answered(const StateEvent& event) {
   }
   if (std::exchange(stale_, false)) say("the server is heard again");
   // Without a loss: a server that left has handed over.
-  if (another) say("moved to another server without a break");
+  if (another) say("moved to the server that the other one named");
 }
 
 ConnectionWatch::Verdict ConnectionWatch::on_state(const StateEvent& event) {

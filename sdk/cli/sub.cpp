@@ -211,7 +211,8 @@ int Subscriber::run() {
     wait_for_more();
   }
   if (options_.print == Print::summary) {
-    output_.append(tally_.summary(client_.metrics(), watch_.reconnects()));
+    output_.append(tally_.summary(client_.metrics(),
+                                  {watch_.reconnects(), client_.latencies(), client_.clock()}));
   }
   output_.flush();
   client_.close();

@@ -6,6 +6,30 @@
 
 namespace stratwire::cli {
 
+namespace {
+
+/// ,"hops_ns":{"server":{...},"network":{...},"strategy":{...},"uncertain":0},"clock_ns":{...}
+std::string hops_text(const Tally::Measured& measured) {
+  std::string text = ",\"hops_ns\":{";
+  const auto add = [&text](const char* name, const telemetry::HistogramSnapshot& hop) {
+    text += std::string{"\""} + name + "\":{\"count\":" + std::to_string(hop.count()) +
+            ",\"p50\":" + std::to_string(hop.percentile(50)) +
+            ",\"p99\":" + std::to_string(hop.percentile(99)) +
+            ",\"max\":" + std::to_string(hop.max()) + "},";
+  };
+  add("server", measured.hops.server);
+  add("network", measured.hops.network);
+  add("strategy", measured.hops.strategy);
+  text += "\"uncertain\":" + std::to_string(measured.hops.uncertain) + "}";
+  if (measured.clock) {
+    text += ",\"clock_ns\":{\"offset\":" + std::to_string(measured.clock->offset.count()) +
+            ",\"error\":" + std::to_string(measured.clock->error.count()) + "}";
+  }
+  return text;
+}
+
+}  // namespace
+
 Tally::Cursor& Tally::cursor_of(std::string_view channel) {
   const auto found = cursors_.find(channel);
   if (found != cursors_.end()) return found->second;
@@ -42,7 +66,7 @@ bool Tally::clean(const ClientMetrics& metrics) const noexcept {
   return gaps_ + unannounced_ + duplicates_ + out_of_order_ + metrics.decode_errors == 0;
 }
 
-std::string Tally::summary(const ClientMetrics& metrics, std::uint64_t reconnects) const {
+std::string Tally::summary(const ClientMetrics& metrics, const Measured& measured) const {
   const auto seconds = static_cast<double>(last_at_ - first_at_) / 1e9;
   const auto latency = latency_.snapshot();
   char text[768];
@@ -53,13 +77,13 @@ std::string Tally::summary(const ClientMetrics& metrics, std::uint64_t reconnect
       ",\"decode_errors\":%" PRIu64 ",\"reconnects\":%" PRIu64
       ",\"seconds\":%.6f,\"rate\":%.0f,\"latency_ns\":{\"count\":%" PRIu64 ",\"p50\":%" PRIu64
       ",\"p90\":%" PRIu64 ",\"p99\":%" PRIu64 ",\"p999\":%" PRIu64 ",\"max\":%" PRIu64
-      ",\"clock_skew\":%" PRIu64 "}}\n",
+      ",\"clock_skew\":%" PRIu64 "}",
       received_, cursors_.size(), gaps_, missed_, unannounced_, duplicates_ + metrics.duplicates,
-      out_of_order_, metrics.decode_errors, reconnects, seconds,
+      out_of_order_, metrics.decode_errors, measured.reconnects, seconds,
       seconds > 0 ? static_cast<double>(received_) / seconds : 0.0, latency.count(),
       latency.percentile(50), latency.percentile(90), latency.percentile(99),
       latency.percentile(99.9), latency.max(), latency.negative());
-  return text;
+  return text + hops_text(measured) + "}\n";
 }
 
 }  // namespace stratwire::cli

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -23,8 +24,14 @@ class Tally {
   [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
   /// Everything came, once and in order.
   [[nodiscard]] bool clean(const ClientMetrics& metrics) const noexcept;
+  /// What the client measured beside its counters.
+  struct Measured {
+    std::uint64_t reconnects = 0;
+    ClientLatencies hops{};
+    std::optional<ClockEstimate> clock{};
+  };
   /// One line of JSON.
-  [[nodiscard]] std::string summary(const ClientMetrics& metrics, std::uint64_t reconnects) const;
+  [[nodiscard]] std::string summary(const ClientMetrics& metrics, const Measured& measured) const;
 
  private:
   struct Cursor {

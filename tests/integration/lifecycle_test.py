@@ -187,6 +187,40 @@ class Resuming(unittest.TestCase):
             reader.wait_for_line(f'"PriceUpdate".*"epoch":{epoch}', reader.out)
 
 
+    def test_a_server_that_leaves_hands_over_to_the_one_it_names(self):
+        with Server("--demo") as second, \
+                Server("--demo", "--drain-alternatives", second.url, "--drain-go-away-deadline",
+                       "20s", "--drain-timeout", "60s") as first, \
+                Program("stratwire", "sub", first.url, "prices:*", "--stats") as reader:
+            reader.wait_for_line("connected to")
+            wait_until(lambda: stats(first)["delivered"] > 200)
+            first.signal(signal.SIGTERM)
+            reader.wait_for_line("moved to the server that the other one named")
+            self.assertNotIn("lost", "\n".join(reader.err))
+            delivered = stats(second)["delivered"]
+            wait_until(lambda: stats(second)["delivered"] > delivered + 200)
+            reader.signal(signal.SIGINT)
+            reader.finish()
+            summary = summary_of(reader)
+            self.assertEqual((summary["duplicates"], summary["out_of_order"],
+                              summary["unannounced"], summary["reconnects"]), (0, 0, 0, 0))
+
+    def test_every_hop_is_measured(self):
+        with Server("--demo", "--rate", 20_000, "--heartbeat-interval", "50ms") as server:
+            with Program("stratwire", "sub", server.url, "prices:*", "--stats") as reader:
+                reader.wait_for_line("connected to")
+                wait_until(lambda: stats(server)["delivered"] > 20_000)
+                reader.signal(signal.SIGINT)
+                self.assertEqual(reader.finish(), 0, reader.transcript())
+            summary = summary_of(reader)
+        hops = summary["hops_ns"]
+        self.assertGreater(hops["server"]["count"], 50, summary)
+        self.assertGreater(hops["strategy"]["count"], 50, summary)
+        self.assertEqual(hops["network"]["count"] + hops["uncertain"], hops["server"]["count"])
+        # One host, one clock.
+        self.assertLessEqual(abs(summary["clock_ns"]["offset"]), summary["clock_ns"]["error"])
+
+
 class Readers(unittest.TestCase):
     def test_a_pipe_that_ends(self):
         # `stratwire sub ... | head -n 3`

@@ -20,8 +20,8 @@ class TallyTest : public testing::Test {
     tally_.gap({"prices:X", 0}, {epoch, from, to, Gap::Reason::slow_consumer});
   }
   void expect(const std::string& figures) const {
-    EXPECT_NE(tally_.summary(metrics_, 0).find(figures), std::string::npos)
-        << figures << " is not in " << tally_.summary(metrics_, 0);
+    EXPECT_NE(tally_.summary(metrics_, {}).find(figures), std::string::npos)
+        << figures << " is not in " << tally_.summary(metrics_, {});
   }
 
   Tally tally_;
