@@ -183,7 +183,8 @@ TEST_P(ClientTest, HeartbeatsKeepItAlive) {
     strategy.poll();
     return std::chrono::steady_clock::now() > end;
   }));
-  EXPECT_EQ(strategy.client.state(), ClientState::live);
+  // A machine that lets nobody run for 75 ms makes it stale; the next sign of life ends that.
+  EXPECT_TRUE(strategy.reaches(ClientState::live));
   EXPECT_EQ(strategy.client.metrics().connects, 1u);
 }
 
