@@ -116,9 +116,6 @@ void Gates::state_known(ClientState state) {
   if (goes_on) return;
   // release: pairs with the acquire in ChannelGate::verdict(), as all that is stored here.
   client_->live.store(0, std::memory_order_release);
-  if (state == ClientState::stale) return;
-  for (auto& [name, wish] : wishes_) wish = {};
-  refresh();
 }
 
 void Gates::went_live() {

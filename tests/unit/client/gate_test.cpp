@@ -1,12 +1,14 @@
 // Gates: shut whenever something is not known to be live, fresh and in the strategy's hands.
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <thread>
 
 #include <stratwire/client.hpp>
 #include <stratwire/limits.hpp>
 
+#include "../../../sdk/client/src/gates.hpp"
 #include "strategy.hpp"
 
 namespace stratwire {
@@ -110,6 +112,28 @@ TEST_P(ClientTest, AGapShutsItUntilTheNextMessage) {
   EXPECT_EQ(seen[1], GateVerdict::open);
 }
 
+TEST(ClientGate, AGapShutsItAsSoonAsItIsKnown) {
+  const auto client = std::make_shared<detail::GateClientWords>();
+  const auto channel = std::make_shared<detail::GateChannelWords>();
+  client::Gates gates{client};
+  const std::vector<std::string> wishes{"prices:A"};
+  gates.wished(wishes);
+  gates.add("prices:A", channel);
+  gates.went_live();
+  Delivery delivery;
+  delivery.envelope = {"prices:A", 1};
+  delivery.body = PriceUpdate{};
+  gates.handed(delivery, {});
+  // relaxed: one thread.
+  client->taken.store(1, std::memory_order_relaxed);
+  const ChannelGate gate{client, channel, kAnyTime};
+  ASSERT_TRUE(gate.open());
+  gates.gap_known("prices:B");
+  EXPECT_TRUE(gate.open());
+  gates.gap_known("prices:A");
+  EXPECT_EQ(gate.verdict(), GateVerdict::missed) << "before it is handed over";
+}
+
 TEST_P(ClientTest, ALostConnectionShutsIt) {
   Gated strategy{peer, config()};
   strategy.client.subscribe({"prices:A"}).value();
@@ -138,8 +162,8 @@ TEST_P(ClientTest, AFurtherSubscriptionShutsNoOtherGate) {
   peer.greet_and_grant(kEpoch, 0);
   peer.price("prices:A", 1, 1);
   ASSERT_TRUE(strategy.gets_to(GateVerdict::open));
-  const ChannelGate other = strategy.client.gate("prices:B", kAnyTime).value();
   strategy.client.subscribe({"prices:B"}).value();
+  const ChannelGate other = strategy.client.gate("prices:B", kAnyTime).value();
   const auto request = peer.expect<Subscribe>();
   peer.price("prices:B", 1, 1);  // Through another subscription, it may be; it was not answered.
   ASSERT_TRUE(strategy.hears("prices:B 1 = 1"));
