@@ -170,6 +170,10 @@ void ClientSession::on(Conversation& talk, Subscribed&& answer, Instant now) {
       return result.code != Errc::ok && !talk_.refused.contains(result.channel);
     });
     if (lacks) return refuse_successor(now);
+    // The connection may be gone before it answers what was asked on both.
+    std::erase_if(answer.results,
+                  [this](const auto& result) { return !talk_.awaits(result.channel); });
+    if (!answer.results.empty()) hand(std::move(answer));
   } else {
     const bool said = results.empty();
     std::erase_if(answer.results,

@@ -29,6 +29,13 @@ Conversation::Request Conversation::answered(std::uint64_t request_id, Answer an
   return request;
 }
 
+bool Conversation::awaits(std::string_view channel) const {
+  return std::any_of(unanswered_.begin(), unanswered_.end(), [&](const auto& request) {
+    const auto& channels = request.second.channels;
+    return std::find(channels.begin(), channels.end(), channel) != channels.end();
+  });
+}
+
 void Conversation::resumes() noexcept {
   resumes_ = true;
   patience_until_ = kNever;

@@ -62,6 +62,8 @@ class Conversation {
   [[nodiscard]] Instant patience_until() const noexcept { return patience_until_; }
 
   [[nodiscard]] bool all_answered() const noexcept { return unanswered_.empty(); }
+  /// Whether a request that names this channel, by this very name, is still to be answered.
+  [[nodiscard]] bool awaits(std::string_view channel) const;
   [[nodiscard]] bool replaying() const noexcept { return !replaying_.empty(); }
   /// Every request was answered, and everything that it asked for has come.
   [[nodiscard]] bool all_caught_up() const noexcept { return all_answered() && !replaying(); }
