@@ -213,11 +213,9 @@ void Judge::gap(std::string_view channel, const Gap& gap) {
   if (!ends_epoch) {
     begin_anew(channel, *watch, gap.epoch);
     // Its `from` may be too low where the log no longer tells what came before the beginning.
-    if (watch->fresh && gap.epoch == watch->epoch && gap.from < watch->next) {
-      if (gap.to < watch->next) return;
-      told.from = watch->next;
-    }
+    if (watch->fresh && gap.epoch == watch->epoch && gap.to < watch->next) return;
   }
+  if (watch->fresh && gap.epoch == watch->epoch) told.from = std::max(gap.from, watch->next);
   if (ends_epoch) watch->ended.insert(gap.epoch);
   // Of messages that were still on their way when the channel was left.
   if (ends_epoch && watch->fresh && gap.epoch != watch->epoch) return;
@@ -294,8 +292,7 @@ void Judge::on_subscribed(const Subscribed& answer) {
 
 void Judge::grant(const ChannelResult& result, std::uint64_t request) {
   Watch* const watch = find(result.channel);
-  if (watch == nullptr || watch->stage != Watch::Stage::pending || watch->request != request)
-    return;
+  if (watch == nullptr || !watch->begins_with(request)) return;
   start_again(result.channel, *watch, result.epoch, result.head + 1);
   watch->through_wildcard = false;
 }
@@ -309,7 +306,7 @@ void Judge::grant_kind(const ChannelResult& result, std::uint64_t request) {
   // Of a server that is gone by now nobody knows any more what the position meant.
   if (result.epoch != feed_.epoch()) return;
   for (auto& [channel, watch] : watches_) {
-    if (watch.stage != Watch::Stage::pending || watch.request != request) continue;
+    if (!watch.begins_with(request)) continue;
     if (!covers(result.channel, channel)) continue;
     start_again(channel, watch, result.epoch, feed_.head_at(channel, result.head) + 1);
     watch.through_wildcard = true;
@@ -335,8 +332,9 @@ void Judge::asked(const Subscribe& request) {
     // With the latest message it begins anew until something has come.
     if (request.snapshot && !watch.resumed && watch.fresh && watch.through_wildcard) {
       watch.stage = Watch::Stage::pending;
+      watch.request = 0;
     }
-    if (watch.stage == Watch::Stage::pending) watch.request = request.id;
+    if (watch.stage == Watch::Stage::pending && watch.request == 0) watch.request = request.id;
   }
   for (const std::string& name : request.channels) {
     if (const auto wish = wishes_.find(name); wish != wishes_.end()) {
@@ -359,6 +357,11 @@ void Judge::check_point(const ResumePoint& point) {
   Watch* const watch = find(point.channel);
   if (watch == nullptr) return;
   resume_pending(point, *watch);
+  // Messages that were still on their way when it was left may have moved the cursor since.
+  if (watch->stage == Watch::Stage::on && watch->fresh && point.epoch == watch->epoch &&
+      point.seq + 1 < watch->next) {
+    start_again(point.channel, *watch, point.epoch, point.seq + 1);
+  }
   if (watch->stage != Watch::Stage::on || watch->fresh) return;
   const std::string text =
       point.channel + ' ' + std::to_string(point.seq) + " of epoch " + std::to_string(point.epoch);

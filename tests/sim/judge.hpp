@@ -69,7 +69,7 @@ class Judge final : public Strategy {
   struct Watch {
     enum class Stage : std::uint8_t {
       off,      ///< Not wanted: whatever comes means nothing.
-      pending,  ///< Wanted; begins with the answer to `request`.
+      pending,  ///< Wanted; begins with the answer to `request`, or to one behind it.
       on,
     };
     Stage stage = Stage::off;
@@ -86,6 +86,11 @@ class Judge final : public Strategy {
     std::uint64_t lost_epoch = 0;
     std::uint64_t lost_to = 0;
     std::set<std::uint64_t> ended{};
+
+    /// Ids rise; none of an older connection is answered.
+    [[nodiscard]] bool begins_with(std::uint64_t answered) const noexcept {
+      return stage == Stage::pending && request != 0 && answered >= request;
+    }
   };
   /// What is wished, and whether it was answered since.
   struct Wish {
