@@ -246,7 +246,8 @@ void PeerSession::announce(PeerState state, Error cause, Duration retry_in) {
 
 void PeerSession::unanswered(std::uint64_t id, Errc code) {
   ++counts_.unanswered;
-  events_.push_back({other(), Reply{id, code, std::string{describe(code)}, {}}});
+  const Reply report{id, code, std::string{describe(code)}, {}};
+  events_.push_back({other(), report});
 }
 
 }  // namespace stratwire::session
