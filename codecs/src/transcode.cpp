@@ -103,16 +103,23 @@ template Fault write_tree(const Tree&, const Node&, MsgpackWriter&);
 
 }  // namespace detail
 
-Result<void> transcode(const RawValue& value, Codec codec, std::string& out) {
+Result<void> check(const RawValue& value) noexcept {
   using namespace detail;
   if (value.bytes.size() > kInputBytesMax) return Errc::too_large;
+  const Fault wrong = value.codec == Codec::json ? check_json(value.bytes, limits::kNestingMax)
+                                                 : check_msgpack(value.bytes, limits::kNestingMax);
+  if (wrong) return wrong.error();
+  return {};
+}
+
+Result<void> transcode(const RawValue& value, Codec codec, std::string& out) {
+  using namespace detail;
   if (value.codec == codec) {
-    const Fault wrong = codec == Codec::json ? check_json(value.bytes, limits::kNestingMax)
-                                             : check_msgpack(value.bytes, limits::kNestingMax);
-    if (wrong) return wrong.error();
-    out += value.bytes;
-    return {};
+    auto checked = check(value);
+    if (checked) out += value.bytes;
+    return checked;
   }
+  if (value.bytes.size() > kInputBytesMax) return Errc::too_large;
   // Kept for the thread: a JSON parser is large, and events come in streams.
   thread_local Tree tree;
   Fault wrong{};

@@ -113,9 +113,8 @@ Errc check_publishable(const Event& message) noexcept {
   if (message.type.size() + message.data.bytes.size() > kPublishedTextBytesMax) {
     return Errc::too_large;
   }
-  // The rest of the value's rules are looked at where it is encoded.
-  const bool is_text = message.data.codec == Codec::json;
-  if (is_text && !transport::is_utf8(message.data.bytes)) return Errc::invalid_utf8;
+  // Here, where its author is told: behind the queue it would be a Gap for every reader.
+  if (const auto value = check(message.data); !value) return value.error().code;
   return transport::is_utf8(message.type) ? Errc::ok : Errc::invalid_utf8;
 }
 

@@ -51,6 +51,12 @@ Result<void> encode(Codec codec, const Message& message, std::string& out);
 ///              key that is not a string)
 Result<void> transcode(const RawValue& value, Codec codec, std::string& out);
 
+/// Whether `value` is one value of its codec.
+///
+/// \errors  of the decoder, with the offset in value.bytes; too_deep beyond kNestingMax; too_large
+/// \cost    one pass over the bytes; allocates nothing
+Result<void> check(const RawValue& value) noexcept;
+
 /// Decodes messages of one connection.
 ///
 /// Data messages in the fixed layout cost no allocation; others use memory that is kept and

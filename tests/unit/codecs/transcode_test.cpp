@@ -81,6 +81,17 @@ TEST(Transcode, BrokenValuesAreRefusedWithTheirPlace) {
   }
 }
 
+TEST(Check, SaysWhetherItIsOneValueAndWhereNot) {
+  EXPECT_TRUE(check({Codec::json, " [1,{}] "}).ok());
+  EXPECT_TRUE(check({Codec::msgpack, "\x92\x01\xc0"}).ok());
+  EXPECT_EQ(check({Codec::json, ""}).error().code, Errc::truncated);
+  EXPECT_EQ(check({Codec::json, "{bad"}).error().offset, 1U);
+  EXPECT_EQ(check({Codec::json, "1 2"}).error().code, Errc::trailing_bytes);
+  EXPECT_EQ(check({Codec::msgpack, "\x92\x01"}).error().code, Errc::truncated);
+  const std::string deep = std::string(limits::kNestingMax + 1, '[');
+  EXPECT_EQ(check({Codec::json, deep}).error().code, Errc::too_deep);
+}
+
 TEST(Transcode, DepthIsLimited) {
   for (const Codec to : {Codec::json, Codec::msgpack}) {
     std::string out;

@@ -40,8 +40,13 @@ TEST(ServerPublish, RefusesWhatHasNoForm) {
   EXPECT_EQ(prices.publish(AccountUpdate{.pubkey = large + "x"}), PublishStatus::refused);
   EXPECT_EQ(prices.publish(Event{"x", {Codec::json, large}}), PublishStatus::refused);
   EXPECT_EQ(prices.publish(Fill{std::nan(""), ""}), PublishStatus::refused);
+  // What every reader would have to be told of as a Gap.
+  for (const char* const data : {"", "{bad", "1,\"seq\":99", "NaN", "\"\\ud800\"", "1 2"}) {
+    EXPECT_EQ(prices.publish(Event{"x", {Codec::json, data}}), PublishStatus::refused) << data;
+  }
+  EXPECT_EQ(prices.publish(Event{"x", {Codec::msgpack, "\x92\x01"}}), PublishStatus::refused);
   const ServerStats stats = server.stats();
-  EXPECT_EQ(stats.publish_refused, 10U);
+  EXPECT_EQ(stats.publish_refused, 17U);
   EXPECT_EQ(stats.published, 0U);
 }
 
