@@ -1,5 +1,7 @@
 #include <array>
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <pthread.h>
@@ -63,6 +65,21 @@ static_assert(detail::handler_slot<std::variant_alternative_t<0, Notice>>() ==
 static_assert(detail::handler_slot<std::variant_alternative_t<5, Notice>>() ==
               HandlerSlot::go_away);
 
+/// Notes that a handler runs, which may not take messages itself: what it was given lies where the
+/// next one would be put.
+class HandlerScope {
+ public:
+  explicit HandlerScope(bool& in_handler) noexcept
+      : in_handler_(in_handler), outer_(std::exchange(in_handler, true)) {}
+  HandlerScope(const HandlerScope&) = delete;
+  HandlerScope& operator=(const HandlerScope&) = delete;
+  ~HandlerScope() { in_handler_ = outer_; }
+
+ private:
+  bool& in_handler_;
+  const bool outer_;
+};
+
 /// The on<T>() handlers.
 class Handlers {
  public:
@@ -124,6 +141,7 @@ class Client::Impl {
   std::size_t drain(std::size_t limit, Sink sink, void* context);
   const Delivery* next(Deadline deadline);
   void dispatch(const Delivery& delivery) {
+    const HandlerScope scope{in_handler_};
     if (handlers_.run(delivery)) return;
     if (!std::holds_alternative<const Notice*>(delivery.body)) unhandled_.add();
   }
@@ -185,6 +203,13 @@ class Client::Impl {
   void wait_for_work(bool full);
   void linger();
   // The strategy.
+  /// Ends the program: messages would come out of order, and lie where others are still read.
+  void refuse_handlers() const noexcept {
+    if (!in_handler_) return;
+    std::fputs("stratwire: poll() or receive() of a Client was called by one of its own handlers\n",
+               stderr);
+    std::abort();
+  }
   /// Whatever is handed out is counted, for the gates.
   const Delivery* took(const Delivery* delivery) noexcept {
     // release: pairs with the acquire in ChannelGate::verdict(); what the strategy did with earlier
@@ -218,6 +243,7 @@ class Client::Impl {
   std::uint64_t taken_ = 0;
   telemetry::Histogram in_hands_{};
   Handlers handlers_{};
+  bool in_handler_ = false;
   telemetry::Counter unhandled_{};
   std::atomic<std::uint64_t> last_wire_id_{0};
   std::thread thread_{};
@@ -379,10 +405,13 @@ const Delivery* Client::Impl::next_of_loop(Deadline deadline) {
 }
 
 const Delivery* Client::Impl::next(Deadline deadline) {
+  refuse_handlers();
   return ring_ != nullptr ? next_in_ring(deadline) : next_of_loop(deadline);
 }
 
 std::size_t Client::Impl::drain(std::size_t limit, Sink sink, void* context) {
+  refuse_handlers();
+  const HandlerScope scope{in_handler_};
   std::size_t count = 0;
   if (ring_ != nullptr) {
     while (count < limit) {

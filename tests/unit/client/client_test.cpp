@@ -347,6 +347,18 @@ TEST_P(ClientTest, PollHandsOverAtMostItsLimit) {
   EXPECT_EQ(strategy.client.poll([](const Delivery&) noexcept {}, 0), 0u);
 }
 
+TEST(ClientHandlers, MayNotTakeMessagesThemselves) {
+  const auto take_inside = [](auto take) {
+    auto client =
+        Client::open({.url = "ws+unix:///nobody/is/here", .threading = Threading::caller}).value();
+    client.on<StateEvent>([&](const StateEvent&) noexcept { take(client); });
+    static_cast<void>(client.receive_for<PriceUpdate>(kPatience));
+  };
+  EXPECT_DEATH(take_inside([](Client& client) { client.poll(); }), "by one of its own handlers");
+  EXPECT_DEATH(take_inside([](Client& client) { static_cast<void>(client.try_receive<Gap>()); }),
+               "by one of its own handlers");
+}
+
 TEST(ClientUnixSocket, WorksOverASocketFile) {
   ScriptedPeer peer{Codec::msgpack, ScriptedPeer::Family::unix_socket};
   for (const Threading threading : {Threading::own_thread, Threading::caller}) {
