@@ -398,6 +398,7 @@ void ClientLoop::publish_counts() {
   follow(counters_.gaps, counts.gaps);
   follow(counters_.missed, counts.missed);
   follow(counters_.duplicates, counts.duplicates);
+  follow(counters_.refused, counts.refused);
   follow(counters_.unknown_messages, counts.unknown_messages);
   follow(counters_.connects, counts.connects);
   follow(counters_.connect_failures, counts.connect_failures);
@@ -413,6 +414,7 @@ ClientMetrics ClientLoop::metrics() const noexcept {
   metrics.gaps = counters_.gaps.value();
   metrics.missed = counters_.missed.value();
   metrics.duplicates = counters_.duplicates.value();
+  metrics.refused = counters_.refused.value();
   metrics.decode_errors = counters_.decode_errors.value();
   metrics.unknown_messages = counters_.unknown_messages.value();
   metrics.connects = counters_.connects.value();

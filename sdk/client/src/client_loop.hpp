@@ -123,8 +123,8 @@ class ClientLoop {
   /// What is to be handed over before anything else that was read.
   using Hand = std::variant<session::action::HandGap, session::action::HandNotice>;
   struct Counters {
-    telemetry::Counter messages, bytes, decode_errors, gaps, missed, duplicates, unknown_messages,
-        connects, connect_failures, sends_dropped, stales, handovers;
+    telemetry::Counter messages, bytes, decode_errors, gaps, missed, duplicates, refused,
+        unknown_messages, connects, connect_failures, sends_dropped, stales, handovers;
     telemetry::SharedCounter sends;
   };
   ClientLoop(ClientConfig config, std::vector<transport::Url> urls, transport::Poller poller,

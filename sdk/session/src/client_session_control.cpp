@@ -178,6 +178,8 @@ void ClientSession::on(Conversation& talk, Subscribed&& answer, Instant now) {
     const bool said = results.empty();
     std::erase_if(answer.results,
                   [&](const ChannelResult& result) { return !is_news(result, now); });
+    counts_.refused += static_cast<std::uint64_t>(std::ranges::count_if(
+        answer.results, [](const ChannelResult& result) { return result.code != Errc::ok; }));
     if (said || !answer.results.empty()) hand(std::move(answer));
   }
   for (const ChannelResult& result : results) grant(talk, result, request);

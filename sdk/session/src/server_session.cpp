@@ -41,7 +41,7 @@ Result<void> check(std::string_view channel, Wildcards wildcards, const KindSet&
 // A refused name may be anything, 10 000 characters of binary too: the reply names it shortened.
 ChannelResult refused(const std::string& channel, const Error& error) {
   ChannelResult result;
-  result.channel = error.code == Errc::invalid_channel_name ? quoted(channel) : channel;
+  result.channel = parse_channel_name(channel, Wildcards::allowed).ok() ? channel : quoted(channel);
   result.code = error.code;
   result.message = error.context;
   return result;
@@ -88,8 +88,7 @@ SubscriptionChange plan_unsubscribe(const std::vector<std::string>& current,
     const auto place = std::ranges::lower_bound(change.channels, channel);
     if (place == change.channels.end() || *place != channel) {
       change.results.push_back(
-          refused(channel.size() > 64 ? quoted(channel) : channel,
-                  {Errc::not_subscribed, 0, "this connection was not subscribed to it"}));
+          refused(channel, {Errc::not_subscribed, 0, "this connection was not subscribed to it"}));
       continue;
     }
     change.channels.erase(place);

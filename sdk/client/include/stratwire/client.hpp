@@ -91,7 +91,7 @@ class Received {
 /// Subscriptions are wishes: they are sent on every connect by the client itself. Callbacks run
 /// inside poll() and receive*(), on the thread that calls them, in the order of the messages, and
 /// must be noexcept (checked when compiled); subscribe(), unsubscribe(), send() and close() may be
-/// called from them, poll() and receive*() may not.
+/// called from them. poll() and receive*() may not: that ends the program with a message.
 ///
 /// \thread  poll, receive*, on*: one thread at a time (the strategy's). subscribe, unsubscribe,
 ///          send, gate, close, state, error, metrics, clock, latencies: any thread.
@@ -109,8 +109,11 @@ class Client {
 
   /// Wishes for channels, `kind:key` or `kind:*`. Subscribing again is a success.
   ///
-  /// What the server says of each comes as a Subscribed notice. After a reconnect the client asks
-  /// for all of them again by itself, from where it stands in each (ClientConfig::resume).
+  /// What the server says of each comes as a Subscribed notice; look there for channels that it
+  /// refuses, which are also counted in metrics().refused. One whose kind the server does not know
+  /// yet is asked for again, every 100 ms to 5 s: its producer may be about to start. After a
+  /// reconnect the client asks for all of them again by itself, from where it stands in each
+  /// (ClientConfig::resume).
   ///
   /// \param start  where a channel begins that has no resume point
   /// \errors invalid_channel_name, too_many_channels; then nothing was changed

@@ -15,6 +15,7 @@ struct ClientMetrics {
   std::uint64_t gaps = 0;              ///< Gap events.
   std::uint64_t missed = 0;            ///< Messages that Gaps said are missing, where known.
   std::uint64_t duplicates = 0;        ///< Dropped: at or before the cursor of their channel.
+  std::uint64_t refused = 0;           ///< Channels that a Subscribed notice refused.
   std::uint64_t decode_errors = 0;     ///< Messages that could not be decoded; each is reported.
   std::uint64_t unknown_messages = 0;  ///< Of a type that this version does not know; ignored.
   /// Messages and Gaps that receive<T>() or poll() took, neither a T nor with a handler.

@@ -107,6 +107,7 @@ struct ClientSessionCounts {
   std::uint64_t gaps = 0;
   std::uint64_t missed = 0;
   std::uint64_t duplicates = 0;
+  std::uint64_t refused = 0;  ///< Channels that the user was told are refused.
   std::uint64_t unknown_messages = 0;
   std::uint64_t connects = 0;
   std::uint64_t connect_failures = 0;
