@@ -1,4 +1,5 @@
 /// stratwire: subscribe to channels and publish to them from a terminal or a script.
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <cstdio>
@@ -73,7 +74,7 @@ void add_connection_options(CLI::App& command, ConnectionOptions& options) {
       .add_option_function<std::string>(
           "--codec", [&options](const std::string& name) { options.codec = kCodecs.at(name); },
           "Form of the messages on the wire (default json)")
-      ->check(CLI::IsMember({"json", "msgpack"}))
+      ->check(CLI::IsMember({"json", "msgpack"}).description(""))
       ->type_name("json|msgpack");
   command
       .add_option_function<std::uint32_t>(
@@ -157,8 +158,7 @@ CLI::App* add_pub(CLI::App& app, PubOptions& options) {
   pub->footer(std::string{kPubFooter} + kExitCodes);
   add_connection_options(*pub, options.connection);
   pub->add_option("CHANNEL", options.channel, "kind:key")->required()->type_name("");
-  pub->add_option("--event", options.event, "Type of the Event that other JSON values become")
-      ->capture_default_str()
+  pub->add_option("--event", options.event, "Type of the Event that other JSON values become (default line)")
       ->type_name("NAME");
   return pub;
 }
@@ -172,6 +172,14 @@ int run(int argc, const char* const* argv) {
   PubOptions pub_options;
   const auto* sub = add_sub(app, sub_options);
   add_pub(app, pub_options);
+  const auto is_command = [&app](std::string_view name) {
+    return std::ranges::any_of(app.get_subcommands({}),
+                               [name](const CLI::App* command) { return command->get_name() == name; });
+  };
+  if (argc > 1 && argv[1][0] != '-' && !is_command(argv[1])) {
+    std::fprintf(stderr, "stratwire: there is no command '%s'; see stratwire --help\n", argv[1]);
+    return kExitUsage;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {

@@ -26,6 +26,7 @@ void Output::flush() {
       ::poll(&writable, 1, -1);
     } else if (errno != EINTR) {
       broken_ = true;
+      if (errno != EPIPE) error_ = errno;
     }
   }
   buffer_.clear();

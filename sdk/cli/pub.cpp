@@ -42,8 +42,8 @@ class Publishing {
         reader_{options.event} {
     client_.on<StateEvent>([this](const StateEvent& event) noexcept { on_state(event); });
     client_.on<Published>([this](const Published& published) noexcept { on_published(published); });
-    client_.on<ErrorReply>([](const ErrorReply& error) noexcept {
-      say("the server says: " + Error{error.code, 0, error.message}.message());
+    client_.on<ErrorReply>([this](const ErrorReply& error) noexcept {
+      say(options_.connection.url + ": " + Error{error.code, 0, error.message}.message());
     });
   }
 
@@ -101,9 +101,11 @@ void Publishing::bad_line(std::uint64_t number, const std::string& problem) {
 }
 
 void Publishing::listen(std::chrono::milliseconds patience) {
-  if (client_.poll() == 0 && patience.count() > 0) {
-    // Nobody subscribed, so that no message of this type comes: all that comes goes to a handler.
-    [[maybe_unused]] const auto none = client_.receive_for<Gap>(patience);
+  if (client_.poll() != 0 || patience.count() == 0) return;
+  if (const auto answer = client_.receive_for<Published>(patience)) {
+    on_published(*answer);
+    // And what came with it, the end of the connection maybe.
+    client_.poll();
   }
 }
 
@@ -139,7 +141,7 @@ void Publishing::publish_line(std::string_view line) {
   const auto message = reader_.read(line);
   if (!message.ok()) {
     return bad_line(line_, problem_of_line(message.error()) +
-                               "; write one JSON value in each line, see stratwire pub --help");
+                               "; see stratwire pub --help for what a line may be");
   }
   while (sent_ - answered_ >= kInFlightMax && !over_ && !interrupted()) {
     listen(std::chrono::milliseconds{kLookAroundMs});

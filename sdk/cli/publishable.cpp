@@ -56,6 +56,10 @@ std::string_view type_of(std::string_view json) {
   return {};
 }
 
+std::string quoted_member(std::string_view member) {
+  return "member '" + std::string{member} + "': ";
+}
+
 bool is_ours(std::string_view type) noexcept {
   return type == "\"PriceUpdate\"" || type == "\"AccountUpdate\"" || type == "\"Event\"";
 }
@@ -70,6 +74,7 @@ std::string problem_of_line(const Error& error) {
   // "NaN and infinity ..." stays as it is.
   const bool sentence = !text.empty() && text[0] >= 'A' && text[0] <= 'Z';
   if (sentence && !text.starts_with("NaN")) text[0] = static_cast<char>(text[0] - 'A' + 'a');
+  if (!error.member.empty()) text = quoted_member(error.member) + text;
   text += " (";
   text += to_string(error.code);
   if (error.offset != 0) text += ", byte " + std::to_string(error.offset + 1);

@@ -1,6 +1,7 @@
 #include "sub.hpp"
 
 #include <concepts>
+#include <cstring>
 #include <set>
 #include <string>
 #include <unistd.h>
@@ -165,7 +166,7 @@ void Subscriber::hint_at_wildcards(const Subscribed& subscribed) {
 }
 
 void Subscriber::notice(const ErrorReply& error) {
-  say("the server says: " + Error{error.code, 0, error.message}.message());
+  say(options_.connection.url + ": " + Error{error.code, 0, error.message}.message());
 }
 
 bool Subscriber::take_what_waits() {
@@ -216,6 +217,11 @@ int Subscriber::run() {
   }
   output_.flush();
   client_.close();
+  if (output_.error() != 0) {
+    say(std::string{"standard output can't be written, what came is lost: "} +
+        std::strerror(output_.error()));
+    return kExitLost;
+  }
   return exit_code();
 }
 

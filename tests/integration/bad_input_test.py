@@ -3,11 +3,12 @@
 import http.server
 import pathlib
 import socket
+import subprocess
 import tempfile
 import threading
 import unittest
 
-from programs import HEADER, Server, run, summary_of, ticks, write_csv
+from programs import BIN, HEADER, Server, run, summary_of, ticks, write_csv
 
 LOST, USAGE, NOT_CONNECTED, REFUSED = 1, 2, 3, 4
 CANNOT_LISTEN = 3
@@ -126,6 +127,15 @@ class Channels(unittest.TestCase):
         self.assertIn(program.code, (USAGE, REFUSED), program.transcript())
         self.assertIn("too_many_channels", "\n".join(program.err))
         self.assertIn("1024", "\n".join(program.err))
+
+    def test_output_that_can_not_be_written_is_told(self):
+        for more in ([], ["--stats"]):
+            with self.subTest(more=more), open("/dev/full", "w", encoding="ascii") as full:
+                program = subprocess.run(
+                    [BIN / "stratwire", "sub", self.server.url, "prices:*", "--count", "10", *more],
+                    stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+                self.assertEqual(program.returncode, 1, program.stderr)
+                self.assertIn("No space left on device", program.stderr)
 
     def test_of_an_unknown_kind(self):
         program = run("stratwire", "sub", self.server.url, "weather:rain")

@@ -84,12 +84,12 @@ class Publish(unittest.TestCase):
         program = run("stratwire", "pub", self.server.url, "trades:X", input="\n".join(lines))
         self.assertEqual(program.code, LOST, program.transcript())
         self.assertEqual([message["data"] for message in self.messages(reader)], [1, 2, 3])
-        write = "; write one JSON value in each line, see stratwire pub --help"
+        write = "; see stratwire pub --help for what a line may be"
         for number, says in (
                 (2, "the input ends inside a value (truncated, byte 2)" + write),
-                (4, "a member that the protocol requires is not there (missing_member)" + write),
+                (4, "member 'input_mint': a member that the protocol requires is not there (missing_member)" + write),
                 (5, "something follows the message (trailing_bytes, byte 9)" + write),
-                (6, "a number does not fit the type that the protocol gives it (out_of_range, "
+                (6, "member 'lamports': a number does not fit the type that the protocol gives it (out_of_range, "
                     "byte 49)" + write),
                 (7, "not valid JSON or MessagePack at this offset (syntax)" + write),
                 (8, "longer than 1048576 bytes; split it, or publish less of it")):
