@@ -1,3 +1,5 @@
+#include <filesystem>
+#include <iterator>
 #include <netinet/in.h>
 #include <thread>
 
@@ -70,6 +72,24 @@ class SilentPort {
   Listener listener_;
   std::vector<Socket> waiting_{};
 };
+
+/// A look-up that nobody waits for any more goes on in a thread of its own. The program must not
+/// end before it has: the leak check of the address sanitizer would find its memory.
+class LookUps : public ::testing::Environment {
+ public:
+  void SetUp() override { threads_ = threads(); }
+  void TearDown() override {
+    while (threads() > threads_) std::this_thread::yield();
+  }
+
+ private:
+  static std::ptrdiff_t threads() {
+    using Entries = std::filesystem::directory_iterator;
+    return std::distance(Entries{"/proc/self/task"}, Entries{});
+  }
+  std::ptrdiff_t threads_ = 0;
+};
+const auto* const kLookUps = ::testing::AddGlobalTestEnvironment(new LookUps);
 
 TEST(Connector, ConnectsToAnAddress) {
   auto listener = Listener::open("127.0.0.1", 0);
