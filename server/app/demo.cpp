@@ -88,8 +88,10 @@ class Demo final : public Feed {
   }
 
   static double rounded(double price) noexcept {
-    const auto unit = std::pow(10.0, std::floor(std::log10(price)) - 5);
-    return std::round(price / unit) * unit;
+    // A whole number divided by a power of ten: the double next to the decimal that is meant.
+    const auto digits = 5 - static_cast<int>(std::floor(std::log10(price)));
+    const auto scale = std::pow(10.0, std::abs(digits));
+    return digits >= 0 ? std::round(price * scale) / scale : std::round(price / scale) * scale;
   }
 
   DemoSettings settings_;

@@ -147,15 +147,17 @@ struct Flags {
 
 void add_flag(CLI::App& app, const Setting& setting, std::optional<std::string>& text) {
   const auto flag = "--" + std::string{setting.name};
+  std::string help{setting.help};
+  if (!setting.fallback.empty()) help += " (default " + std::string{setting.fallback} + ")";
   CLI::Option* option = nullptr;
   if (setting.value.empty()) {
     option = app.add_flag_callback(
-        flag, [&text] { text = "true"; }, std::string{setting.help});
+        flag, [&text] { text = "true"; }, help);
     app.add_flag_callback("--no-" + std::string{setting.name}, [&text] { text = "false"; })
         ->group("");  // Not in the help: the footer says it for all of them.
   } else {
     option = app.add_option_function<std::string>(
-        flag, [&text](const std::string& given) { text = given; }, std::string{setting.help});
+        flag, [&text](const std::string& given) { text = given; }, help);
     option->type_name(std::string{setting.value});
   }
   option->group(std::string{setting.group});

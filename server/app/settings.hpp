@@ -47,6 +47,8 @@ struct Setting {
   std::string_view value;
   /// A value that is right, for errors.
   std::string_view example;
+  /// What it is when nobody sets it, for the help; empty where there is nothing to say.
+  std::string_view fallback;
   /// Names in the environment, the weightier last.
   std::span<const std::string_view> environment;
   std::string_view group;

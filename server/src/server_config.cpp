@@ -5,6 +5,7 @@
 
 #include <stratwire/server_config.hpp>
 #include <stratwire/session/channel_name.hpp>
+#include <stratwire/transport/url.hpp>
 
 #include "channel.hpp"
 
@@ -95,6 +96,16 @@ Result<void> check_drain(const ServerConfig& c) {
              limits::kAlternativesMax)});
 }
 
+Result<void> check_alternatives(const ServerConfig& c) {
+  for (const std::string& url : c.drain.alternatives) {
+    if (const auto parsed = transport::Url::parse(url); !parsed) {
+      return Error{Errc::invalid_config, 0,
+                   "ServerConfig::drain.alternatives has a wrong URL: " + parsed.error().text};
+    }
+  }
+  return {};
+}
+
 Result<void> check_kind(std::string_view setting, const std::string& kind) {
   const auto name = session::parse_channel_name(kind, session::Wildcards::refused);
   if (name && kind.find(':') == std::string::npos) return {};
@@ -120,7 +131,8 @@ std::map<std::string, ChannelPolicy, std::less<>> ServerConfig::default_policies
 
 Result<void> ServerConfig::validate() const {
   for (const Result<void>& checked :
-       {check_numbers(*this), check_lanes_and_logs(*this), check_drain(*this), check_cpus(*this)}) {
+       {check_numbers(*this), check_lanes_and_logs(*this), check_drain(*this),
+        check_alternatives(*this), check_cpus(*this)}) {
     if (!checked) return checked;
   }
   for (const std::string& kind : kinds) {

@@ -64,6 +64,7 @@ class WrongArguments(unittest.TestCase):
                    says=["--retry: '-1' is not a whole number from 0 on"])
         self.check("stratwire", "sub", url, "a:b", "--nonsense", says=["--nonsense", "--help"])
         self.check("stratwire", "pub", url, says=["CHANNEL"])
+        self.check("stratwire", "frob", url, says=["'frob'", "--help"])
 
     def test_server(self):
         for arguments, says in (
@@ -92,7 +93,10 @@ class WrongArguments(unittest.TestCase):
                 (["--log-level", "loud"], ["--log-level", "'loud'", "debug"]),
                 (["--kinds", "prices,,trades"], ["--kinds", "empty"]),
                 (["--rate", "0"], ["--rate", "--speed 0"]),
+                (["--rate", "1e300"], ["--rate", "0.001 to 1e9"]),
                 (["--speed", "nan"], ["--speed", "'nan'"]),
+                (["--speed", "1e-300"], ["--speed", "0.001 to 1e6"]),
+                (["--drain-alternatives", "10.0.0.2"], ["--drain-alternatives", "'10.0.0.2'"]),
                 (["--demo", "--replay", "x.csv"], ["--demo", "--replay"]),
                 (["--host", ""], ["--host", "empty"])):
             with self.subTest(arguments=arguments):

@@ -180,6 +180,8 @@ TEST(ServerConfig, AlternativesAreBounded) {
   EXPECT_TRUE(config.validate());
   config.drain.alternatives.emplace_back("ws://10.0.0.3:8080");
   EXPECT_NE(config.validate().error().context.find("drain.alternatives"), std::string::npos);
+  config.drain.alternatives = {"ws://10.0.0.2:8080", "10.0.0.3"};
+  EXPECT_NE(config.validate().error().context.find("'10.0.0.3'"), std::string::npos);
 }
 
 TEST(ServerConfig, DefaultKindsAreThoseOfTheDocuments) {
