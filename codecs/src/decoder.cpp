@@ -41,38 +41,35 @@ Fault GeneralDecoder::decode(std::string_view bytes, Message& out) noexcept try 
 }  // namespace detail
 
 struct Decoder::State {
-  explicit State(Codec codec_in_use) noexcept : codec(codec_in_use) {}
-
-  // Out of line, so that the fast path saves no registers for it.
-  [[gnu::noinline]] Result<void> decode_general(std::string_view bytes, Message& out) noexcept;
-
-  Codec codec;
   // Made by the first message that needs it: many connections never do, and it is large.
   std::unique_ptr<detail::GeneralDecoder> general{};
 };
 
-Decoder::Decoder(Codec codec) : state_(std::make_unique<State>(codec)) {}
+Decoder::Decoder(Codec codec) : codec_(codec), state_(std::make_unique<State>()) {}
 Decoder::~Decoder() = default;
 Decoder::Decoder(Decoder&&) noexcept = default;
 Decoder& Decoder::operator=(Decoder&&) noexcept = default;
 
-Codec Decoder::codec() const noexcept {
-  return state_->codec;
+namespace {
+
+// Out of line, so that MessagePack needs no room on the stack for it.
+[[gnu::noinline]] bool decode_json(std::string_view bytes, Message& out) noexcept {
+  return detail::decode_json_anchored(bytes, out);
 }
 
-Result<void> Decoder::decode(std::string_view bytes, Message& out) noexcept {
-  const bool fast = state_->codec == Codec::json ? detail::decode_json_fast(bytes, out)
-                                                 : detail::decode_msgpack_fast(bytes, out);
-  if (fast) return {};
-  return state_->decode_general(bytes, out);
+}  // namespace
+
+bool Decoder::decode_fast(std::string_view bytes, Message& out) const noexcept {
+  return codec_ == Codec::json ? decode_json(bytes, out) : detail::decode_msgpack_fast(bytes, out);
 }
 
-Result<void> Decoder::State::decode_general(std::string_view bytes, Message& out) noexcept {
-  if (general == nullptr) {
-    general.reset(new (std::nothrow) detail::GeneralDecoder(codec));
-    if (general == nullptr) return Errc::too_large;
+Result<void> Decoder::decode_any(std::string_view bytes, Message& out) noexcept {
+  if (codec_ == Codec::json && detail::decode_json_unanchored(bytes, out)) return {};
+  if (state_->general == nullptr) {
+    state_->general.reset(new (std::nothrow) detail::GeneralDecoder(codec_));
+    if (state_->general == nullptr) return Errc::too_large;
   }
-  const detail::Fault wrong = general->decode(bytes, out);
+  const detail::Fault wrong = state_->general->decode(bytes, out);
   if (wrong) return wrong.error();
   return {};
 }

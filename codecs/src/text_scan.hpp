@@ -1,6 +1,7 @@
 /// Looking through texts sixteen bytes at a time, never reading outside of them.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -22,12 +23,12 @@ namespace stratwire::detail {
 
 /// One bit for each of the sixteen bytes that is not plain.
 [[nodiscard]] inline unsigned special_mask(__m128i bytes) noexcept {
-  // Signed, so that one comparison finds both control characters and bytes beyond ASCII.
-  const __m128i low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
-  const __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+  // Signed, so that one comparison finds control characters and bytes beyond ASCII; the quote is
+  // moved next to the former. What is plain is asked for, because GCC turns "less than" around.
+  const __m128i moved = _mm_xor_si128(bytes, _mm_set1_epi8('"' ^ ' '));
+  const __m128i above = _mm_cmpgt_epi8(moved, _mm_set1_epi8(' '));
   const __m128i backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-  return static_cast<unsigned>(
-      _mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, backslash))));
+  return static_cast<unsigned>(_mm_movemask_epi8(_mm_andnot_si128(backslash, above))) ^ 0xffffU;
 }
 
 [[nodiscard]] inline __m128i load16(const char* from) noexcept {
@@ -36,6 +37,16 @@ namespace stratwire::detail {
 
 inline void store16(char* out, __m128i bytes) noexcept {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
+}
+
+/// Sixteen bytes of which the last `count` are kept, for an `and`. Precondition: count <= 16
+[[nodiscard]] inline __m128i last_bytes(std::size_t count) noexcept {
+  static constexpr auto kKept = [] {
+    std::array<char, 32> bytes{};
+    for (std::size_t i = 16; i < bytes.size(); ++i) bytes[i] = '\xff';
+    return bytes;
+  }();
+  return load16(kKept.data() + count);
 }
 
 #endif

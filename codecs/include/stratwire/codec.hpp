@@ -77,12 +77,22 @@ class Decoder {
   /// \param out    overwritten; its views point into `bytes` or into this decoder
   /// \errors       code, offset and member, no context
   /// \lifetime     views in `out` are valid until the next decode() or until `bytes` goes
-  [[nodiscard]] Result<void> decode(std::string_view bytes, Message& out) noexcept;
+  [[nodiscard]] Result<void> decode(std::string_view bytes, Message& out) noexcept {
+    if (decode_fast(bytes, out)) [[likely]]
+      return {};
+    return decode_any(bytes, out);
+  }
 
-  [[nodiscard]] Codec codec() const noexcept;
+  [[nodiscard]] Codec codec() const noexcept { return codec_; }
 
  private:
   struct State;
+
+  /// False when it has not the fixed layout, or something is wrong.
+  [[nodiscard]] bool decode_fast(std::string_view bytes, Message& out) const noexcept;
+  [[nodiscard]] Result<void> decode_any(std::string_view bytes, Message& out) noexcept;
+
+  Codec codec_;
   std::unique_ptr<State> state_;
 };
 

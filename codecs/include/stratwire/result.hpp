@@ -74,7 +74,8 @@ class [[nodiscard]] Result<void> {
  public:
   using value_type = void;
 
-  Result() noexcept = default;
+  // Not defaulted: `return {}` would then clear the room for the Error, too.
+  Result() noexcept {}                               // NOLINT: modernize-use-equals-default
   Result(Error error) : error_(std::move(error)) {}  // NOLINT: implicit
   Result(Errc code) : error_(Error{code}) {}         // NOLINT
 

@@ -1,6 +1,9 @@
 /// Messages that almost have the fixed layout: the fast path must refuse them, or agree.
 #include <bit>
+#include <cmath>
+#include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -8,14 +11,19 @@
 #include <stratwire/codec.hpp>
 
 #include "general_decoder.hpp"
+#include "json_anchored.hpp"
 #include "json_fast.hpp"
 #include "msgpack_fast.hpp"
+#include "wire_order.hpp"
 
 namespace stratwire::detail {
 namespace {
 
 // Whether the fast path took it.
-bool agrees(Codec codec, const std::string& bytes) {
+bool agrees(Codec codec, const std::string& text) {
+  // In memory that ends where it ends, so that a sanitizer sees a look behind or before it.
+  const std::vector<char> exact(text.begin(), text.end());
+  const std::string_view bytes(exact.data(), exact.size());
   GeneralDecoder general(codec);
   Message slow;
   Message quick;
@@ -109,12 +117,95 @@ TEST(FastPathJson, AgreesAboutEveryNumberInEveryMember) {
   EXPECT_GT(taken, kNumbers.size());  // Else the path under test is not the one that runs.
 }
 
-TEST(FastPathJson, AgreesWhenAnyByteIsChangedRemovedOrRepeated) {
+TEST(FastPathJson, AgreesAboutEveryNumberInFrontOfATimestampOfToday) {
+  std::size_t taken = 0;
+  for (const std::string& number : kNumbers) {
+    const auto price = [](const std::string& seq, const std::string& value,
+                          const std::string& volume) {
+      return R"({"type":"PriceUpdate","ch":"c","seq":)" + seq +
+             R"(,"input_mint":"a","output_mint":"b","price":)" + value + R"(,"volume":)" + volume +
+             R"(,"timestamp":1732094400123456789})";
+    };
+    const auto account = [](const std::string& lamports, const std::string& slot) {
+      return R"({"type":"AccountUpdate","pubkey":"a","lamports":)" + lamports + R"(,"slot":)" +
+             slot + R"(,"timestamp":1732094400123456789})";
+    };
+    taken += agrees(Codec::json, price(number, "1", "1"));
+    taken += agrees(Codec::json, price("1", number, "1"));
+    taken += agrees(Codec::json, price("1", "1.5", number));
+    taken += agrees(Codec::json, price("1", number, number));
+    taken += agrees(Codec::json, account(number, "1"));
+    taken += agrees(Codec::json, account("1", number));
+  }
+  EXPECT_GT(taken, kNumbers.size());
+}
+
+TEST(FastPathJson, AgreesAboutTimestampsAroundTheEndsOfTheirRange) {
+  for (const std::string_view timestamp :
+       {"1732094400123456789", "0732094400123456789", "9223372036854775807", "9223372036854775808",
+        "9999999999999999999", "173209440012345678", "17320944001234567890", "-732094400123456789",
+        "1732094400123456.89", "173209440012345678e", "17320944001234567 9", "17320944001234567:9",
+        "1732094400123/56789", ""}) {
+    for (const std::string_view end : {"}", "} ", "", "},", ",", "}}"}) {
+      agrees(
+          Codec::json,
+          R"({"type":"AccountUpdate","pubkey":"0123456789","lamports":11,"slot":22,"timestamp":)" +
+              std::string(timestamp) + std::string(end));
+    }
+  }
+}
+
+TEST(FastPathJson, ReadsPricesOfEveryLengthAtOnce) {
+  // Nines: the largest number of so many digits is the first one to be rounded wrongly.
+  for (std::size_t whole = 1; whole <= 14; ++whole) {
+    for (std::size_t scale = 1; whole + scale <= 15; ++scale) {
+      const std::string price = std::string(whole, '9') + "." + std::string(scale, '9');
+      for (const std::string& mint : {std::string("a"), std::string("1234567890")}) {
+        const std::string bytes = R"({"type":"PriceUpdate","input_mint":"","output_mint":")" +
+                                  mint + R"(","price":)" + price +
+                                  R"(,"volume":1,"timestamp":1732094400123456789})";
+        Message out;
+        EXPECT_TRUE(decode_json_anchored(bytes, out)) << price;
+        EXPECT_TRUE(agrees(Codec::json, bytes)) << price;
+      }
+    }
+  }
+}
+
+TEST(FastPathJson, ReadsIntegersOfEveryLengthAtOnce) {
+  for (std::size_t digits = 1; digits <= 15; ++digits) {
+    const std::string number = std::string(digits, '7');
+    for (const std::string& other : {std::string("1"), std::string("123456789012345")}) {
+      for (const auto& [lamports, slot] : {std::pair{number, other}, std::pair{other, number}}) {
+        const std::string bytes = R"({"type":"AccountUpdate","ch":"a","seq":)" + number +
+                                  R"(,"pubkey":"9","lamports":)" + lamports + R"(,"slot":)" + slot +
+                                  R"(,"timestamp":1732094400123456789})";
+        Message out;
+        EXPECT_TRUE(decode_json_anchored(bytes, out)) << bytes;
+        EXPECT_TRUE(agrees(Codec::json, bytes)) << bytes;
+      }
+    }
+  }
+}
+
+class FastPathJsonBytes : public testing::TestWithParam<Message> {};
+INSTANTIATE_TEST_SUITE_P(
+    Messages, FastPathJsonBytes,
+    testing::Values(Message{{"prices:A", 7}, PriceUpdate{"in", "out", 1.25, 3, -4}},
+                    Message{{"prices:A", 7},
+                            PriceUpdate{"So11111111111111111111111111111111111111112", "out", 1.25,
+                                        3, 1'732'094'400'123'456'789}},
+                    Message{{}, PriceUpdate{"in", "out", 142, 3, 1'732'094'400'123'456'789}},
+                    Message{{"a:b", 1'234'567'890},
+                            AccountUpdate{"9xQeWvG816bUx9EP", 2'039'280, 301'234'567,
+                                          1'732'094'400'123'456'789}}));
+
+TEST_P(FastPathJsonBytes, AgreesWhenAnyIsChangedRemovedOrRepeated) {
   std::string bytes;
-  const Message message{{"prices:A", 7}, PriceUpdate{"in", "out", 1.25, 3, -4}};
-  ASSERT_TRUE(encode(Codec::json, message, bytes).ok());
+  ASSERT_TRUE(encode(Codec::json, GetParam(), bytes).ok());
+  ASSERT_TRUE(agrees(Codec::json, bytes));
   for (std::size_t place = 0; place < bytes.size(); ++place) {
-    for (const char c : {'"', '\\', ' ', ',', '}', '{', '0', '-', '.', 'e', '\n', '\x80'}) {
+    for (const char c : {'"', '\\', ' ', ',', '}', '{', '0', '9', '-', '.', 'e', '\n', '\x80'}) {
       std::string changed = bytes;
       changed[place] = c;
       agrees(Codec::json, changed);
@@ -159,6 +250,38 @@ TEST(FastPathMsgpack, AgreesWhenAnyByteIsAnyOther) {
       removed.erase(place, 1);
       agrees(Codec::msgpack, removed);
     }
+  }
+}
+
+TEST(FastPathMsgpack, ReadsTextsOfEveryLengthAndSeesEachByteBeyondAscii) {
+  for (std::size_t size = 0; size < 100; ++size) {
+    const std::string text(size, 'a');
+    for (const Message& message : {Message{{text, 7}, PriceUpdate{"in", "out", 1.25, 3, -4}},
+                                   Message{{"c", 7}, PriceUpdate{text, "out", 1.25, 3, -4}},
+                                   Message{{"c", 7}, PriceUpdate{"in", text, 1.25, 3, -4}},
+                                   Message{{}, AccountUpdate{text, 1, 2, 3}}}) {
+      std::string bytes;
+      ASSERT_TRUE(encode(Codec::msgpack, message, bytes).ok());
+      EXPECT_TRUE(agrees(Codec::msgpack, bytes)) << size;
+      const std::size_t start = bytes.find(text, 38);
+      for (std::size_t place = 0; place < size; ++place) {
+        std::string changed = bytes;
+        changed[start + place] = '\xe4';
+        EXPECT_FALSE(agrees(Codec::msgpack, changed)) << size << " " << place;
+      }
+    }
+  }
+}
+
+TEST(FastPathMsgpack, LeavesPricesThatAreNotFinite) {
+  for (const double price :
+       {std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(),
+        std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::max(),
+        std::numeric_limits<double>::denorm_min(), -0.0}) {
+    std::string bytes;
+    ASSERT_TRUE(encode(Codec::msgpack, Message{{}, PriceUpdate{"a", "b", 1, 2, 3}}, bytes).ok());
+    store_big_endian(&bytes[12], std::bit_cast<std::uint64_t>(price));
+    EXPECT_EQ(agrees(Codec::msgpack, bytes), std::isfinite(price)) << price;
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "digits.hpp"
 #include "number_format.hpp"
 #include "number_parse.hpp"
 
@@ -85,6 +86,48 @@ TEST(FormatIntegers, AreTheTextsOfTheLibrary) {
     if (power > ~0ULL / 10) break;
   }
   for (int i = 0; i < 100'000; ++i) check(random() >> (random() % 64));
+}
+
+TEST(Digits, AreReadAsTheLibraryReadsThem) {
+  std::mt19937_64 random(kSeed);
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text(40, ' ');
+    for (char& c : text) c = static_cast<char>('0' + random() % 10);
+    const char* const from = text.data() + 17;
+    const auto value_of = [&](std::size_t digits) {
+      std::uint64_t value = 0;
+      std::from_chars(from, from + digits, value);
+      return value;
+    };
+    ASSERT_EQ(value_of_eight(load_eight(from)), value_of(8)) << text;
+    for (std::size_t digits = 1; digits <= 16; ++digits) {
+      ASSERT_EQ(value_before(from + digits, digits), value_of(digits)) << text;
+      for (std::size_t scale = 0; scale <= digits; ++scale) {
+        std::string with_point = text;
+        with_point.insert(17 + digits - scale, 1, '.');
+        ASSERT_EQ(value_before(with_point.data() + 18 + digits, digits - scale, scale),
+                  value_of(digits))
+            << with_point;
+      }
+    }
+  }
+}
+
+TEST(Digits, EveryOtherByteIsSeenAtEveryPlace) {
+  for (std::size_t place = 0; place < 16; ++place) {
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string text(16, '5');
+      text[place] = static_cast<char>(byte);
+      const bool digit = byte >= '0' && byte <= '9';
+      ASSERT_EQ(others_in_sixteen(text.data()), digit ? 0U : 1U << place) << byte;
+      if (place >= 8) continue;
+      const std::uint64_t others = not_digits(load_eight(text.data()));
+      ASSERT_EQ(others == 0, digit) << byte;
+      if (!digit) {
+        ASSERT_EQ(static_cast<std::size_t>(std::countr_zero(others)) / 8, place) << byte;
+      }
+    }
+  }
 }
 
 TEST(DivideByPowerOfTen, IsRoundedAsTheLibraryRounds) {
