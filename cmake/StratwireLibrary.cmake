@@ -11,6 +11,8 @@ set(STRATWIRE_MAY_USE_client codecs queue telemetry transport session)
 set(STRATWIRE_MAY_USE_arbiter client codecs queue telemetry transport session)
 set(STRATWIRE_MAY_USE_peer codecs queue telemetry transport session)
 set(STRATWIRE_MAY_USE_server codecs queue telemetry transport session)
+# Stands beside the faces, and is used by nothing but tests and the command-line tool.
+set(STRATWIRE_MAY_USE_testing client server codecs queue telemetry transport session)
 
 # stratwire_add_library(NAME SOURCES ... HEADERS ... [DEPENDS ...] [LINK ...])
 #

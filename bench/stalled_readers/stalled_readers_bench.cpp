@@ -15,15 +15,15 @@
 #include <cstring>
 
 #include <stratwire/server.hpp>
+#include <stratwire/testing/crowd.hpp>
 
-#include "../../tests/support/crowd.hpp"
 #include "../support/rig.hpp"
 
 namespace stratwire::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using test::Crowd;
+using testing::Crowd;
 
 constexpr const char* kChannel = "prices:SOL-USDC";
 constexpr int kSmallBuffer = 2'048;
@@ -141,7 +141,7 @@ int main_of(int argc, char** argv) {
   load.per_second = option(argc, argv, "--rate", 100);
   load.time = std::chrono::duration_cast<Clock::duration>(
       std::chrono::duration<double>(seconds / static_cast<double>(rounds) / 2));
-  test::raise_descriptor_limit();
+  testing::raise_descriptor_limit();
   pin(1);
   Row rows[] = {{"nobody stalled"}, {"some stalled", stalled}};
   std::printf(

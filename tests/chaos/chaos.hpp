@@ -15,15 +15,14 @@
 
 #include <stratwire/client_config.hpp>
 #include <stratwire/server.hpp>
-
-#include "proxy/proxy.hpp"
+#include <stratwire/testing/proxy.hpp>
 
 namespace stratwire::test {
 
-using chaos::Direction;
-using chaos::Fault;
-using chaos::FaultKind;
-using chaos::ProxyStats;
+using testing::Direction;
+using testing::Fault;
+using testing::FaultKind;
+using testing::ProxyStats;
 
 using namespace std::chrono_literals;
 
@@ -64,20 +63,20 @@ inline ClientConfig chaos_client_config(std::string url, Codec codec = Codec::ms
   return config;
 }
 
-inline std::unique_ptr<chaos::Proxy> open_proxy(chaos::ProxyConfig config) {
-  auto proxy = chaos::Proxy::open(std::move(config));
+inline std::unique_ptr<testing::Proxy> open_proxy(testing::ProxyConfig config) {
+  auto proxy = testing::Proxy::open(std::move(config));
   EXPECT_TRUE(proxy.ok()) << proxy.error().text;
   return proxy.ok() ? *std::move(proxy) : nullptr;
 }
 
 /// A server of this process behind a proxy.
 struct Behind {
-  explicit Behind(ServerConfig config = chaos_server_config(), chaos::Plan plan = {})
+  explicit Behind(ServerConfig config = chaos_server_config(), testing::Plan plan = {})
       : server(Server::open(std::move(config)).value()),
         proxy(open_proxy({.target = server.local_addr(), .plan = std::move(plan)})) {}
 
   Server server;
-  std::unique_ptr<chaos::Proxy> proxy;
+  std::unique_ptr<testing::Proxy> proxy;
 };
 
 }  // namespace stratwire::test

@@ -45,7 +45,7 @@ struct Size {
 /// \thread its own; the test ends it by its last member
 class PublisherThread {
  public:
-  PublisherThread(AuditedFeed& feed, const AuditedStrategy& strategy, const chaos::Proxy& proxy,
+  PublisherThread(AuditedFeed& feed, const AuditedStrategy& strategy, const testing::Proxy& proxy,
                   Size size, Pace pace, std::uint64_t seed)
       : feed_(feed), strategy_(strategy), proxy_(proxy), size_(size), pace_(pace), random_(seed) {
     thread_ = std::thread([this] { run(); });
@@ -79,7 +79,7 @@ class PublisherThread {
 
   AuditedFeed& feed_;
   const AuditedStrategy& strategy_;
-  const chaos::Proxy& proxy_;
+  const testing::Proxy& proxy_;
   Size size_;
   Pace pace_;
   std::mt19937_64 random_;
@@ -101,7 +101,7 @@ class Disconnects : public ::testing::TestWithParam<Case> {
   /// All of it; the judge's verdict is the caller's to look at.
   void run(Size size, Pace pace) {
     const std::uint64_t seed_of_all = seed();
-    chaos::RandomFaults random;
+    testing::RandomFaults random;
     random.seed = seed_of_all;
     random.offset_min = 1'000;
     // About as many bytes as the messages have, twice, because half of it is the mean.
@@ -109,14 +109,14 @@ class Disconnects : public ::testing::TestWithParam<Case> {
     random.connections_max = size.disconnects;
     const std::string path = temporary_path("chaos.sock");
     ServerConfig server_config = chaos_server_config();
-    chaos::ProxyConfig proxy_config;
+    testing::ProxyConfig proxy_config;
     if (GetParam().is_unix) {
       server_config.unix_path = path;
       proxy_config.listen = "unix:" + path + ".proxy";
     }
     Server server = Server::open(server_config).value();
     proxy_config.target = GetParam().is_unix ? "unix:" + path : server.local_addr();
-    proxy_config.plan = chaos::Plan{random};
+    proxy_config.plan = testing::Plan{random};
     const auto proxy = open_proxy(std::move(proxy_config));
     ASSERT_NE(proxy, nullptr);
 
@@ -158,10 +158,10 @@ class Disconnects : public ::testing::TestWithParam<Case> {
 
  private:
   static std::uint64_t bytes_of_message() { return GetParam().codec == Codec::msgpack ? 70 : 140; }
-  static void print(const chaos::Proxy& proxy, const AuditedStrategy& strategy) {
+  static void print(const testing::Proxy& proxy, const AuditedStrategy& strategy) {
     const ProxyStats stats = proxy.stats();
     std::cout << stats.accepted << " connections;";
-    for (std::size_t kind = 0; kind < chaos::kFaultKinds; ++kind) {
+    for (std::size_t kind = 0; kind < testing::kFaultKinds; ++kind) {
       std::cout << ' ' << stats.faults[kind] << ' ' << to_string(static_cast<FaultKind>(kind));
     }
     std::cout << "\n" << strategy.oracle.report();

@@ -14,13 +14,15 @@
 #include <gtest/gtest.h>
 
 #include <stratwire/client.hpp>
+#include <stratwire/testing/crowd.hpp>
 
-#include "../support/crowd.hpp"
 #include "../unit/server/harness.hpp"
 #include "chaos.hpp"
 
 namespace stratwire::test {
 namespace {
+
+using testing::raise_descriptor_limit;
 
 using Clock = std::chrono::steady_clock;
 
@@ -126,7 +128,7 @@ TEST(ReconnectHerd, AllAreBackWithinTenSecondsAndNotInTheSameMoment) {
   }
   EXPECT_LE(*std::max_element(buckets.begin(), buckets.end()), wanted / 4);
 
-  behind.proxy->set_admission(chaos::Admission::refuse);
+  behind.proxy->set_admission(testing::Admission::refuse);
   behind.proxy->apply({.kind = FaultKind::reset});
   EXPECT_TRUE(herd.until_lost(60s));
 }

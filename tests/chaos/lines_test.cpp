@@ -14,13 +14,16 @@
 #include <gtest/gtest.h>
 
 #include <stratwire/arbiter.hpp>
+#include <stratwire/testing/delivery_oracle.hpp>
 
-#include "../support/delivery_oracle.hpp"
 #include "../support/seed.hpp"
 #include "chaos.hpp"
 
 namespace stratwire::test {
 namespace {
+
+using testing::DeliveryOracle;
+using testing::PublishedLedger;
 
 constexpr std::uint64_t kFirstEpoch = 20'261'121;
 constexpr auto kPatience = 60s;
@@ -75,7 +78,7 @@ class TwoLines {
   /// The first so many lines are cut, and can't come back.
   void break_lines(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-      lines[i]->proxy->set_admission(chaos::Admission::refuse);
+      lines[i]->proxy->set_admission(testing::Admission::refuse);
       lines[i]->proxy->apply({.kind = FaultKind::reset});
     }
     EXPECT_TRUE(until([&] {
@@ -89,7 +92,7 @@ class TwoLines {
   void mend_lines(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
       EXPECT_TRUE(until([&] { return lines[i]->server.stats().published == published_; }));
-      lines[i]->proxy->set_admission(chaos::Admission::open);
+      lines[i]->proxy->set_admission(testing::Admission::open);
     }
     EXPECT_TRUE(until([&] { return all_live(); }));
   }
@@ -243,10 +246,10 @@ TEST(Lines, WhateverBreaksBothNothingIsMissing) {
   const std::uint64_t messages = sized<std::uint64_t>(20'000, 400'000);
   TwoLines two;
   for (std::size_t i = 0; i < 2; ++i) {
-    chaos::RandomFaults faults;
+    testing::RandomFaults faults;
     faults.seed = seed + i;
     faults.offset_max = 64 * 1024;
-    two.lines[i]->proxy->set_plan(chaos::Plan{faults});
+    two.lines[i]->proxy->set_plan(testing::Plan{faults});
     two.lines[i]->proxy->apply({.kind = FaultKind::reset});
   }
   // In portions, so that both come back now and then.

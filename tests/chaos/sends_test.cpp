@@ -102,13 +102,13 @@ TEST_F(Sends, ABufferIsNotClearedBeforeItsFlushHasSucceeded) {
   std::uint64_t round = 0;
   const std::uint64_t bytes_max = 2'600;
   for (std::uint64_t offset = 0; offset <= bytes_max; offset += sized<std::uint64_t>(61, 3)) {
-    behind_.proxy->set_admission(chaos::Admission::refuse);
+    behind_.proxy->set_admission(testing::Admission::refuse);
     AuditedStrategy sender(chaos_client_config(behind_.proxy->url()), {});
     for (std::uint64_t i = 0; i < kMessages; ++i) send(sender, first + i);
     const Fault broken{0, Direction::up, offset, kKinds[round % kKinds.size()]};
     const std::uint64_t faults_before = behind_.proxy->stats().disconnects();
-    behind_.proxy->set_plan(chaos::Plan{std::vector<Fault>{broken}});
-    behind_.proxy->set_admission(chaos::Admission::open);
+    behind_.proxy->set_plan(testing::Plan{std::vector<Fault>{broken}});
+    behind_.proxy->set_admission(testing::Admission::open);
     // The first connections are broken, and those after that are not; a flush that was through
     // before its fault is as good.
     ASSERT_TRUE(sender.until([&] {

@@ -11,11 +11,15 @@
 
 #include <gtest/gtest.h>
 
-#include "../support/crowd.hpp"
+#include <stratwire/testing/crowd.hpp>
+
 #include "chaos.hpp"
 
 namespace stratwire::test {
 namespace {
+
+using testing::Crowd;
+using testing::raise_descriptor_limit;
 
 using Clock = std::chrono::steady_clock;
 

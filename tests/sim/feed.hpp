@@ -13,8 +13,8 @@
 
 #include <stratwire/codec.hpp>
 #include <stratwire/message.hpp>
+#include <stratwire/testing/delivery_oracle.hpp>
 
-#include "../support/delivery_oracle.hpp"
 #include "random.hpp"
 #include "trace.hpp"
 
@@ -48,7 +48,7 @@ class Feed {
   [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
   [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
   [[nodiscard]] const std::vector<Published>& messages() const noexcept { return messages_; }
-  [[nodiscard]] const test::PublishedLedger& ledger() const noexcept { return ledger_; }
+  [[nodiscard]] const testing::PublishedLedger& ledger() const noexcept { return ledger_; }
   /// How many messages the channel had when `position` messages of all channels were published.
   [[nodiscard]] std::uint64_t head_at(std::string_view channel, std::uint64_t position) const {
     const std::size_t count = std::min<std::size_t>(position, messages_.size());
@@ -62,7 +62,7 @@ class Feed {
   std::vector<std::string> names_;
   std::uint64_t epoch_ = 0;
   std::vector<Published> messages_{};
-  test::PublishedLedger ledger_{};
+  testing::PublishedLedger ledger_{};
 };
 
 // ---- Contents

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include <stratwire/resume.hpp>
+#include <stratwire/testing/delivery_oracle.hpp>
 
-#include "../support/delivery_oracle.hpp"
 #include "fault.hpp"
 #include "feed.hpp"
 #include "strategy.hpp"
@@ -60,7 +60,7 @@ class Judge final : public Strategy {
   void fault(std::string text);
   [[nodiscard]] bool clean() const noexcept { return faults_found_.empty() && oracle_.clean(); }
   [[nodiscard]] std::string report() const;
-  [[nodiscard]] const test::DeliveryOracle& oracle() const noexcept { return oracle_; }
+  [[nodiscard]] const testing::DeliveryOracle& oracle() const noexcept { return oracle_; }
   /// For the invariants of states: the last that was announced.
   [[nodiscard]] ClientState state() const noexcept { return state_; }
 
@@ -125,7 +125,7 @@ class Judge final : public Strategy {
   Resume resume_;
   const Feed& feed_;
   FaultCounts& faults_;
-  test::DeliveryOracle oracle_{};
+  testing::DeliveryOracle oracle_{};
   std::map<std::string, Wish, std::less<>> wishes_{};
   std::map<std::string, Watch, std::less<>> watches_{};
   std::map<std::string, Position, std::less<>> positions_{};

@@ -39,9 +39,9 @@ TEST(Simulation, AnotherSeedIsAnotherWorld) {
 
 TEST(Simulation, LinesChangeNothingAndTellOfEveryMessage) {
   const Outcome silent = run(3);
-  testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStdout();
   const Outcome told = run(3, Sabotage::none, Trace::Lines::printed);
-  const std::string lines = testing::internal::GetCapturedStdout();
+  const std::string lines = ::testing::internal::GetCapturedStdout();
   EXPECT_EQ(told.hash, silent.hash);
   EXPECT_THAT(lines, HasSubstr("starts site"));
   EXPECT_THAT(lines, HasSubstr("falls quiet"));
@@ -54,7 +54,7 @@ struct Broken {
   std::string word;
 };
 
-class SimulationJudge : public testing::TestWithParam<Broken> {};
+class SimulationJudge : public ::testing::TestWithParam<Broken> {};
 
 TEST_P(SimulationJudge, Notices) {
   std::string reports;
@@ -63,13 +63,13 @@ TEST_P(SimulationJudge, Notices) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sabotage, SimulationJudge,
-                         testing::Values(Broken{Sabotage::lose_message, "silent_loss"},
-                                         Broken{Sabotage::hand_twice, "duplicate"},
-                                         Broken{Sabotage::swap, "reorder"},
-                                         Broken{Sabotage::lose_gap, "silent_loss"},
-                                         Broken{Sabotage::alter, "altered"},
-                                         Broken{Sabotage::ask_again, "asks from elsewhere"},
-                                         Broken{Sabotage::stay_silent, "not live"}));
+                         ::testing::Values(Broken{Sabotage::lose_message, "silent_loss"},
+                                           Broken{Sabotage::hand_twice, "duplicate"},
+                                           Broken{Sabotage::swap, "reorder"},
+                                           Broken{Sabotage::lose_gap, "silent_loss"},
+                                           Broken{Sabotage::alter, "altered"},
+                                           Broken{Sabotage::ask_again, "asks from elsewhere"},
+                                           Broken{Sabotage::stay_silent, "not live"}));
 
 TEST(Simulation, NothingIsNoticedWhereNothingIsBroken) {
   for (std::uint64_t seed = 1; seed <= kWorlds; ++seed) EXPECT_EQ(run(seed).report, "");

@@ -18,6 +18,22 @@ std::string url_of(std::size_t site) {
   return "ws://site" + std::to_string(site) + "/";
 }
 
+/// The next message of the feed; false when it must be tried again.
+bool publish_next(SimServer& server, const Feed& feed) {
+  const Published& next = feed.messages()[server.published()];
+  const std::string& channel = feed.names()[next.channel];
+  return server.publish(channel, Body(channel, next.content).message) == PublishStatus::ok;
+}
+
+/// The log of a process that is gone: so many messages, each at its own time.
+void restore(SimServer& server, const Feed& feed, std::size_t count) {
+  while (server.published() < count) {
+    const Published& next = feed.messages()[server.published()];
+    const std::string& channel = feed.names()[next.channel];
+    if (!server.restore(channel, Body(channel, next.content).message, next.at)) return;
+  }
+}
+
 }  // namespace
 
 World::World(const Options& options)
@@ -65,11 +81,11 @@ void World::make_clients() {
   for (std::size_t i = 0; i < settings_.clients.size(); ++i) {
     Client& made = clients_.emplace_back();
     made.config = settings_.clients[i];
-    made.config.sabotage = options_.sabotage;
     made.judge = std::make_unique<Judge>(trace_, made.config.name, made.config.session.resume,
                                          feed_, faults_);
+    made.saboteur = std::make_unique<Saboteur>(trace_, options_.sabotage, *made.judge);
     made.client = std::make_unique<SimClient>(scheduler_, trace_, random_.fork(), made.config,
-                                              *this, *made.judge, faults_);
+                                              *this, *made.saboteur);
     made.churns = std::make_unique<Timer>(scheduler_, [this, i] {
       if (injecting_) churn(clients_[i]);
     });
@@ -141,7 +157,7 @@ void World::look() {
   look_.set(scheduler_.now() + kLookEvery);
   for (const Site& site : sites_) {
     if (!site.server) continue;
-    if (std::string broken = site.server->broken_limit(feed_); !broken.empty()) {
+    if (std::string broken = site.server->broken_limit(feed_.names()); !broken.empty()) {
       fail("limit of site " + std::to_string(site.index) + ": " + broken);
     }
   }
@@ -227,7 +243,7 @@ void World::feed(Site& site) {
       site.next_message->set(due);
       return;
     }
-    if (!server.publish(feed_, server.published())) {
+    if (!publish_next(server, feed_)) {
       // Its inbox is full, or it takes nothing more.
       if (site.state != Site::State::closing) site.next_message->set(soon(kMicro, kMilli));
       return;
@@ -259,7 +275,7 @@ void World::start(Site& site) {
     if (message.at + site.lag > scheduler_.now()) break;
     ++known;
   }
-  site.server->restore(feed_, known);
+  restore(*site.server, feed_, known);
   site.state = Site::State::up;
   site.next_message->set(scheduler_.now());
 }
@@ -306,7 +322,10 @@ void World::harvest(const SimServer& server) {
 
 // ---- Network
 
-TimeNs World::dial(const SimClient&) {
+TimeNs World::dial(const SimClient& client) {
+  if (options_.sabotage == Sabotage::stay_silent && client.session().generation() > 1) {
+    return kForever;
+  }
   if (on_menu(Fault::connect_hangs) && random_.percent(20)) {
     count(Fault::connect_hangs);
     return kForever;
@@ -325,7 +344,7 @@ std::shared_ptr<Pipe> World::arrive(const SimClient& client, std::size_t index) 
     return nullptr;
   }
   const std::size_t window = random_.between<std::size_t>(4096, settings_.window_bytes_max);
-  auto pipe = std::make_shared<Pipe>(scheduler_, random_.fork(), faults_, ++pipe_ids_, window);
+  auto pipe = std::make_shared<Pipe>(scheduler_, random_.fork(), ++pipe_ids_, window);
   for (const Side side : {Side::client, Side::server}) {
     pipe->shape(side).latency = random_.between<TimeNs>(kMicro, settings_.latency_max);
   }
@@ -339,7 +358,7 @@ std::shared_ptr<Pipe> World::arrive(const SimClient& client, std::size_t index) 
   if (on_menu(Fault::upgrade_cut) && random_.percent(30)) {
     const Side side = random_.percent(50) ? Side::client : Side::server;
     const auto how = random_.percent(50) ? Pipe::Break::end : Pipe::Break::reset;
-    pipe->cut_after(side, random_.between<std::uint64_t>(0, 120), how, Fault::upgrade_cut);
+    pipe->cut_after(side, random_.between<std::uint64_t>(0, 120), how, counter(Fault::upgrade_cut));
   }
   links_.push_back({pipe, index});
   site.server->accept(pipe);
@@ -372,6 +391,14 @@ Network::Afterlife World::dropped(const SimClient&, Pipe& pipe) {
     pipe.hold(Side::server, soon(kSecond, 5 * kSecond));
   }
   return Afterlife::none;
+}
+
+void World::told_late(const SimClient&) {
+  count(Fault::late_events);
+}
+
+void World::old_came_late(const SimClient&) {
+  count(Fault::old_comes_late);
 }
 
 Outcome run_world(const Options& options) {

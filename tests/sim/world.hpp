@@ -29,13 +29,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "fault.hpp"
 #include "judge.hpp"
+#include "saboteur.hpp"
 #include "settings.hpp"
 #include "sim_client.hpp"
 #include "sim_server.hpp"
@@ -63,18 +63,6 @@ struct Outcome {
 
 [[nodiscard]] Outcome run_world(const Options& options);
 
-/// An actor that calls.
-class Timer final : public Actor {
- public:
-  Timer(Scheduler& scheduler, std::function<void()> call)
-      : Actor(scheduler), call_(std::move(call)) {}
-  void set(TimeNs when) { wake_at(when); }
-
- private:
-  void on_event() override { call_(); }
-  std::function<void()> call_;
-};
-
 /// \thread one thread: the simulation's
 class World final : public Network {
  public:
@@ -96,6 +84,7 @@ class World final : public Network {
   };
   struct Client {
     std::unique_ptr<Judge> judge{};
+    std::unique_ptr<Saboteur> saboteur{};
     std::unique_ptr<SimClient> client{};
     SimClientConfig config{};
     std::vector<std::string> unwished{};
@@ -138,6 +127,8 @@ class World final : public Network {
   [[nodiscard]] std::optional<std::size_t> site_of(std::string_view url) const override;
   void opened(const SimClient& client, std::size_t site) override;
   [[nodiscard]] Afterlife dropped(const SimClient& client, Pipe& pipe) override;
+  void told_late(const SimClient& client) override;
+  void old_came_late(const SimClient& client) override;
 
   // world_faults.cpp: what goes wrong
   void inject();
@@ -155,7 +146,10 @@ class World final : public Network {
   void restart_all();
   void drain_site(Fault fault);
   [[nodiscard]] bool on_menu(Fault fault) const noexcept;
-  void count(Fault fault) noexcept { ++faults_[static_cast<std::size_t>(fault)]; }
+  [[nodiscard]] std::uint64_t& counter(Fault fault) noexcept {
+    return faults_[static_cast<std::size_t>(fault)];
+  }
+  void count(Fault fault) noexcept { ++counter(fault); }
   [[nodiscard]] TimeNs soon(TimeNs least, TimeNs most) {
     return scheduler_.now() + random_.between(least, most);
   }

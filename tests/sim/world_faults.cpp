@@ -95,10 +95,10 @@ void World::break_connection(Fault fault, Pipe& pipe) {
   const auto how = random_.percent(50) ? Pipe::Break::end : Pipe::Break::reset;
   switch (fault) {
     case Fault::cut_to_server:
-      pipe.cut_after(Side::server, random_.between<std::uint64_t>(0, 60), how, fault);
+      pipe.cut_after(Side::server, random_.between<std::uint64_t>(0, 60), how, counter(fault));
       break;
     case Fault::cut_to_client:
-      pipe.cut_after(Side::client, random_.between<std::uint64_t>(0, 1'500), how, fault);
+      pipe.cut_after(Side::client, random_.between<std::uint64_t>(0, 1'500), how, counter(fault));
       break;
     case Fault::cut_both:
       pipe.cut_flight(how);
@@ -227,8 +227,9 @@ void World::restart_client(Client& client) {
   client.client.reset();
   client.judge->restarted();
   client.config.session.seed = random_.next();
+  client.saboteur = std::make_unique<Saboteur>(trace_, options_.sabotage, *client.judge);
   client.client = std::make_unique<SimClient>(scheduler_, trace_, random_.fork(), client.config,
-                                              *this, *client.judge, faults_);
+                                              *this, *client.saboteur);
   const std::vector<std::string> wishes = client.judge->wishes();
   client.client->subscribe(wishes, Start::live, client.judge->points());
   client.client->start();

@@ -56,7 +56,7 @@ class Subscriber {
 
   void run() {
     connect();
-    while (!traffic_.over() && !testing::Test::HasFailure()) step();
+    while (!traffic_.over() && !::testing::Test::HasFailure()) step();
     finish();
   }
   [[nodiscard]] const Tally& tally() const { return tally_; }
@@ -147,7 +147,7 @@ class Subscriber {
         return *answer;
       }
       check(*message);
-      if (testing::Test::HasFailure()) return std::nullopt;
+      if (::testing::Test::HasFailure()) return std::nullopt;
     }
     return std::nullopt;
   }
@@ -160,7 +160,7 @@ class Subscriber {
       return false;
     }
     check(*message);
-    return !testing::Test::HasFailure();
+    return !::testing::Test::HasFailure();
   }
 
   const Message* next() {
@@ -200,7 +200,7 @@ class Subscriber {
 
   /// Everything was published: with all that is subscribed once more, every cursor is at its head.
   void finish() {
-    if (testing::Test::HasFailure()) return;
+    if (::testing::Test::HasFailure()) return;
     subscribe(kChannels);
     if (!wanted_.contains(kChannels.front())) subscribe(kChannels);
     subscribe(kChannels);
@@ -230,8 +230,8 @@ class Subscriber {
   std::uint64_t id_ = 0;
 };
 
-class ServerStress : public testing::TestWithParam<std::size_t> {};
-INSTANTIATE_TEST_SUITE_P(IoThreads, ServerStress, testing::Values(1, 2, 3));
+class ServerStress : public ::testing::TestWithParam<std::size_t> {};
+INSTANTIATE_TEST_SUITE_P(IoThreads, ServerStress, ::testing::Values(1, 2, 3));
 
 TEST_P(ServerStress, EverybodyGetsWhatWasPromised) {
   const std::uint64_t seed_of_all = seed();
@@ -255,7 +255,7 @@ TEST_P(ServerStress, EverybodyGetsWhatWasPromised) {
           for (const std::string& channel : kChannels)
             publishers.push_back(server.publisher(channel));
           const std::string text(400, 'x');
-          for (std::uint64_t i = 0; i < kEach && !testing::Test::HasFailure();) {
+          for (std::uint64_t i = 0; i < kEach && !::testing::Test::HasFailure();) {
             const AccountUpdate message{std::string_view(text).substr(random() % 400), i};
             if (publishers[random() % publishers.size()].publish(message) == PublishStatus::ok) {
               ++i;

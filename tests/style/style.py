@@ -25,6 +25,7 @@ LIBRARIES = {  # folder -> library
     "sdk/client": "client",
     "sdk/arbiter": "arbiter",
     "sdk/peer": "peer",
+    "sdk/testing": "testing",
     "server": "server",
 }
 SOURCE_FOLDERS = ("codecs", "sdk", "server", "examples", "bench", "tests", "cmake")

@@ -18,10 +18,13 @@
 #include <stratwire/client.hpp>
 #include <stratwire/codec.hpp>
 #include <stratwire/server.hpp>
-
-#include "delivery_oracle.hpp"
+#include <stratwire/testing/delivery_oracle.hpp>
 
 namespace stratwire::test {
+
+using testing::DeliveryFault;
+using testing::DeliveryOracle;
+using testing::PublishedLedger;
 
 /// Long enough that only a failure ever waits for it.
 inline constexpr std::chrono::seconds kAuditPatience{60};

@@ -11,8 +11,9 @@
 #include <stratwire/arbiter.hpp>
 #include <stratwire/describe.hpp>
 #include <stratwire/server.hpp>
+#include <stratwire/testing/scripted_peer.hpp>
 
-#include "../../support/scripted_peer.hpp"
+#include "../../support/report.hpp"
 
 struct Fill {
   std::uint64_t id = 0;

@@ -11,8 +11,9 @@
 #include <gtest/gtest.h>
 
 #include <stratwire/client.hpp>
+#include <stratwire/testing/scripted_peer.hpp>
 
-#include "../../support/scripted_peer.hpp"
+#include "../../support/report.hpp"
 
 namespace stratwire::testing {
 

@@ -7,8 +7,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "../../support/raw_client.hpp"
-#include "../../support/scripted_peer.hpp"
+#include <stratwire/testing/raw_client.hpp>
+#include <stratwire/testing/scripted_peer.hpp>
+
+#include "../../support/report.hpp"
 #include "strategies.hpp"
 
 namespace stratwire {
@@ -29,11 +31,11 @@ std::uint16_t port_of(const Peer& peer) {
 
 /// The other side of a Peer that listens, word by word; the Peer gets its turns meanwhile.
 struct Dialler {
-  explicit Dialler(Strategy& listening) : raw(test::RawClient::tcp(port_of(listening.peer))) {
+  explicit Dialler(Strategy& listening) : raw(testing::RawClient::tcp(port_of(listening.peer))) {
     raw.while_waiting = [&listening] { listening.poll(); };
   }
 
-  test::RawClient raw;
+  testing::RawClient raw;
   std::string hello{};
 
   void upgrade() { ASSERT_TRUE(raw.upgrade({"stratwire.peer.v1.json"})) << raw.refusal(); }
@@ -42,13 +44,13 @@ struct Dialler {
     ASSERT_TRUE(encode(Codec::json, {envelope, message}, payload).ok());
     ASSERT_TRUE(raw.send_frame(transport::Opcode::text, payload));
   }
-  test::RawFrame next() {
-    return raw.read_frame().value_or(test::RawFrame{transport::Opcode::close, "(ended)"});
+  testing::RawFrame next() {
+    return raw.read_frame().value_or(testing::RawFrame{transport::Opcode::close, "(ended)"});
   }
   /// The code of the next close frame, whatever comes before it.
   std::uint16_t next_close() {
     for (;;) {
-      const test::RawFrame frame = next();
+      const testing::RawFrame frame = next();
       if (frame.opcode == transport::Opcode::close) return static_cast<std::uint16_t>(frame.code);
     }
   }
@@ -77,7 +79,7 @@ TEST_F(PeerLinkTest, ASecondPeerIsRefusedWithAClearClose) {
   first.link("beta", 7);
   Dialler second(a);
   second.link("gamma", 8);
-  const test::RawFrame close = second.next();
+  const testing::RawFrame close = second.next();
   EXPECT_EQ(close.opcode, transport::Opcode::close);
   EXPECT_EQ(static_cast<std::uint16_t>(close.code), 4003);
   EXPECT_EQ(close.payload, "this peer is linked with 'beta' only");
@@ -149,15 +151,15 @@ TEST_F(PeerLinkTest, PingIsAnsweredWithTimes) {
 }
 
 TEST_F(PeerLinkTest, ManyThatSayNothingDoNotKeepAPeerOut) {
-  std::vector<test::RawClient> silent;
-  for (int i = 0; i < 20; ++i) silent.push_back(test::RawClient::tcp(port_of(a.peer)));
+  std::vector<testing::RawClient> silent;
+  for (int i = 0; i < 20; ++i) silent.push_back(testing::RawClient::tcp(port_of(a.peer)));
   Dialler dialler(a);
   dialler.link("beta", 7);
   EXPECT_TRUE(until([&] { return a.has("linked beta #1"); }, a));
   // Less than their time to say something: the oldest made room.
   silent.front().while_waiting = [this] { a.poll(); };
   EXPECT_FALSE(silent.front().read_frame(std::chrono::seconds{3}).has_value());
-  EXPECT_EQ(silent.front().last_read(), test::Read::ended);
+  EXPECT_EQ(silent.front().last_read(), testing::Read::ended);
 }
 
 TEST_F(PeerLinkTest, AMessageThatIsTooLargeEndsTheConnectionWith1009) {

@@ -13,8 +13,9 @@
 #include <gtest/gtest.h>
 
 #include <stratwire/peer.hpp>
+#include <stratwire/testing/scripted_peer.hpp>
 
-#include "../../support/scripted_peer.hpp"
+#include "../../support/report.hpp"
 
 namespace stratwire::testing {
 

@@ -17,10 +17,14 @@
 
 #include <stratwire/codec.hpp>
 #include <stratwire/server.hpp>
-
-#include "../../support/raw_client.hpp"
+#include <stratwire/testing/raw_client.hpp>
 
 namespace stratwire::test {
+
+using testing::kPatience;
+using testing::RawClient;
+using testing::RawFrame;
+using testing::Read;
 
 using namespace std::chrono_literals;
 

@@ -89,8 +89,8 @@ TEST(ServerClose, PeersThatVanishAreForgotten) {
   EXPECT_EQ(fresh.expect_seq("prices:A"), 2U);
 }
 
-class Forgetting : public testing::TestWithParam<std::size_t> {};
-INSTANTIATE_TEST_SUITE_P(IoThreads, Forgetting, testing::Values(1, 2, 3));
+class Forgetting : public ::testing::TestWithParam<std::size_t> {};
+INSTANTIATE_TEST_SUITE_P(IoThreads, Forgetting, ::testing::Values(1, 2, 3));
 
 TEST_P(Forgetting, NothingIsEncodedForThoseWhoWent) {
   // MessagePack binary has no form in JSON: the hub says so whenever somebody wants it in JSON.
@@ -140,8 +140,8 @@ TEST_P(Forgetting, NothingIsEncodedForThoseWhoWent) {
   eventually([&] { return !is_wanted(); }, "nobody wants it in JSON any more");
 }
 
-class Draining : public testing::TestWithParam<std::size_t> {};
-INSTANTIATE_TEST_SUITE_P(IoThreads, Draining, testing::Values(1, 3));
+class Draining : public ::testing::TestWithParam<std::size_t> {};
+INSTANTIATE_TEST_SUITE_P(IoThreads, Draining, ::testing::Values(1, 3));
 
 TEST_P(Draining, DeliversEverythingThenSaysGoodbye) {
   ServerConfig config = quiet_config();

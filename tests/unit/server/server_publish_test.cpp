@@ -251,8 +251,8 @@ TEST(ServerPublish, NetworkIsRefusedUnlessAllowed) {
   EXPECT_EQ(server.stats().refused_requests, 1U);
 }
 
-class NetworkPublishing : public testing::TestWithParam<std::size_t> {};
-INSTANTIATE_TEST_SUITE_P(IoThreads, NetworkPublishing, testing::Values(1, 3));
+class NetworkPublishing : public ::testing::TestWithParam<std::size_t> {};
+INSTANTIATE_TEST_SUITE_P(IoThreads, NetworkPublishing, ::testing::Values(1, 3));
 
 TEST_P(NetworkPublishing, ReachesAnotherConnection) {
   ServerConfig config = quiet_config();

@@ -15,7 +15,7 @@ struct Case {
   std::size_t io_threads = 1;
 };
 
-class Resume : public testing::TestWithParam<Case> {
+class Resume : public ::testing::TestWithParam<Case> {
  protected:
   [[nodiscard]] static ServerConfig config() {
     ServerConfig config = quiet_config();
@@ -29,8 +29,8 @@ class Resume : public testing::TestWithParam<Case> {
   }
 };
 INSTANTIATE_TEST_SUITE_P(Server, Resume,
-                         testing::Values(Case{Speaks::json, 1}, Case{Speaks::msgpack, 1},
-                                         Case{Speaks::json, 2}, Case{Speaks::msgpack, 3}),
+                         ::testing::Values(Case{Speaks::json, 1}, Case{Speaks::msgpack, 1},
+                                           Case{Speaks::json, 2}, Case{Speaks::msgpack, 3}),
                          [](const auto& each) {
                            return std::string(to_string(each.param.speaks)) +
                                   std::to_string(each.param.io_threads);

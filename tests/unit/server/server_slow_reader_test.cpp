@@ -53,10 +53,10 @@ struct Case {
   Speaks speaks = Speaks::json;
   std::size_t io_threads = 1;
 };
-class SlowReader : public testing::TestWithParam<Case> {};
+class SlowReader : public ::testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(Server, SlowReader,
-                         testing::Values(Case{Speaks::json, 1}, Case{Speaks::msgpack, 1},
-                                         Case{Speaks::json, 3}, Case{Speaks::msgpack, 2}),
+                         ::testing::Values(Case{Speaks::json, 1}, Case{Speaks::msgpack, 1},
+                                           Case{Speaks::json, 3}, Case{Speaks::msgpack, 2}),
                          [](const auto& each) {
                            return std::string(to_string(each.param.speaks)) +
                                   std::to_string(each.param.io_threads);
@@ -83,7 +83,7 @@ TEST_P(SlowReader, GetsExactGapsAndOthersGetEverything) {
       ASSERT_EQ(trades.publish(Event{type, {Codec::json, "1"}}), PublishStatus::ok);
     }
     read_up_to(quick, for_quick, "trades:A", head);
-    if (testing::Test::HasFatalFailure()) return;
+    if (::testing::Test::HasFatalFailure()) return;
   }
   EXPECT_EQ(for_quick.gaps(), 0U);
   EXPECT_EQ(for_quick.received(), head);
@@ -382,7 +382,7 @@ TEST_P(SlowReader, PacedPublisherLosesNothing) {
     if (for_quick.cursor("trades:A") < sent) {
       read_up_to(quick, for_quick, "trades:A", for_quick.cursor("trades:A") + 1);
     }
-    if (testing::Test::HasFatalFailure()) return;
+    if (::testing::Test::HasFatalFailure()) return;
   }
   read_up_to(slow, for_slow, "trades:A", kMessages);
   read_up_to(quick, for_quick, "trades:A", kMessages);
@@ -410,7 +410,7 @@ TEST(ServerSlowReader, PacedTextsThatGrowInJsonAreNotLostEither) {
     } else if (oracle.cursor("accounts:A") < sent) {
       read_up_to(slow, oracle, "accounts:A", oracle.cursor("accounts:A") + 1);
     }
-    if (testing::Test::HasFatalFailure()) return;
+    if (::testing::Test::HasFatalFailure()) return;
   }
   read_up_to(slow, oracle, "accounts:A", kMessages);
   EXPECT_EQ(oracle.missed(), 0U);

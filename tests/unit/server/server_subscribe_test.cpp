@@ -10,9 +10,9 @@
 namespace stratwire::test {
 namespace {
 
-class EachDialect : public testing::TestWithParam<Speaks> {};
+class EachDialect : public ::testing::TestWithParam<Speaks> {};
 INSTANTIATE_TEST_SUITE_P(Server, EachDialect,
-                         testing::Values(Speaks::json, Speaks::msgpack, Speaks::plain),
+                         ::testing::Values(Speaks::json, Speaks::msgpack, Speaks::plain),
                          [](const auto& each) { return std::string(to_string(each.param)); });
 
 TEST(ServerSubscribe, GreetsWithItsLimits) {

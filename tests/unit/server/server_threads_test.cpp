@@ -16,7 +16,7 @@
 namespace stratwire::test {
 namespace {
 
-class IoThreads : public testing::TestWithParam<std::size_t> {
+class IoThreads : public ::testing::TestWithParam<std::size_t> {
  protected:
   [[nodiscard]] static ServerConfig config() {
     ServerConfig config = quiet_config();
@@ -28,7 +28,7 @@ class IoThreads : public testing::TestWithParam<std::size_t> {
     return config;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Server, IoThreads, testing::Values(1, 2, 3));
+INSTANTIATE_TEST_SUITE_P(Server, IoThreads, ::testing::Values(1, 2, 3));
 
 void publish_all(Publisher publisher, std::uint64_t thread, std::uint64_t count) {
   for (std::uint64_t i = 1; i <= count; ++i) {
@@ -124,7 +124,7 @@ TEST_P(IoThreads, SubscribingInTheMiddleOfAFloodStartsBehindTheHead) {
     clients.emplace_back(server, i % 2 == 0 ? Speaks::json : Speaks::msgpack);
   }
   std::uint64_t known = 0;
-  for (int round = 0; round < 40 && !testing::Test::HasFailure(); ++round) {
+  for (int round = 0; round < 40 && !::testing::Test::HasFailure(); ++round) {
     TestClient& client = clients[static_cast<std::size_t>(round) % clients.size()];
     const Subscribed answer = client.subscribe({"prices:A"});
     const std::uint64_t head = answer.results.at(0).head;

@@ -21,8 +21,8 @@
 #include <gtest/gtest.h>
 
 #include <stratwire/session/line_arbiter.hpp>
+#include <stratwire/testing/delivery_oracle.hpp>
 
-#include "../../support/delivery_oracle.hpp"
 #include "../../support/seed.hpp"
 
 namespace stratwire::session {
@@ -317,8 +317,8 @@ class Simulation {
   std::vector<Reader> readers_;
   std::vector<Replay> replays_{};
   LineArbiter arbiter_;
-  test::PublishedLedger ledger_{};
-  test::DeliveryOracle oracle_{};
+  testing::PublishedLedger ledger_{};
+  testing::DeliveryOracle oracle_{};
   std::uint64_t head_epoch_ = kFirstEpoch;
   std::uint64_t last_content_ = 0;
   std::uint64_t gaps_of_last_epoch_ = 0;

@@ -23,19 +23,20 @@
 #include <gtest/gtest.h>
 
 #include <stratwire/session/peer_session.hpp>
+#include <stratwire/testing/delivery_oracle.hpp>
+#include <stratwire/testing/peer_halves.hpp>
 
-#include "../../support/delivery_oracle.hpp"
-#include "../../support/peer_halves.hpp"
+#include "../../support/report.hpp"
 #include "../../support/seed.hpp"
 
 namespace stratwire::session {
 namespace {
 
 using std::chrono::milliseconds;
-using test::DeliveryOracle;
-using test::PeerHalf;
-using test::PeerPair;
-using test::PublishedLedger;
+using testing::DeliveryOracle;
+using testing::PeerHalf;
+using testing::PeerPair;
+using testing::PublishedLedger;
 
 /// What the library numbers by itself: refusals, and replies after the deadline.
 constexpr std::uint64_t kOwn = 0;

@@ -5,17 +5,18 @@
 #include <gtest/gtest.h>
 
 #include <stratwire/session/peer_session.hpp>
+#include <stratwire/testing/peer_halves.hpp>
 
-#include "../../support/peer_halves.hpp"
+#include "../../support/report.hpp"
 
 namespace stratwire::session {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using test::PeerPair;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using testing::PeerPair;
 
 PriceUpdate price(std::uint64_t n) {
   return {"USDC", "SOL", 142.5, n, 99};

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "trace.hpp"
@@ -95,5 +97,17 @@ inline void Actor::wake_at(TimeNs when) {
   scheduler_.heap_.push_back({when, scheduler_.orders_++, id_});
   std::push_heap(scheduler_.heap_.begin(), scheduler_.heap_.end(), Scheduler::later);
 }
+
+/// An actor that calls.
+class Timer final : public Actor {
+ public:
+  Timer(Scheduler& scheduler, std::function<void()> call)
+      : Actor(scheduler), call_(std::move(call)) {}
+  void set(TimeNs when) { wake_at(when); }
+
+ private:
+  void on_event() override { call_(); }
+  std::function<void()> call_;
+};
 
 }  // namespace stratwire::sim

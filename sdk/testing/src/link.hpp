@@ -12,12 +12,11 @@
 #include <string_view>
 #include <vector>
 
+#include <stratwire/testing/fault.hpp>
 #include <stratwire/transport/poller.hpp>
 #include <stratwire/transport/socket.hpp>
 
-#include "fault.hpp"
-
-namespace stratwire::chaos {
+namespace stratwire::testing {
 
 using Instant = std::chrono::steady_clock::time_point;
 
@@ -114,4 +113,4 @@ class Link {
   bool over_ = false;
 };
 
-}  // namespace stratwire::chaos
+}  // namespace stratwire::testing

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace stratwire::chaos {
+namespace stratwire::testing {
 
 enum class Direction : std::uint8_t {
   up,    ///< From the client to the server.
@@ -88,4 +88,4 @@ class Plan {
   std::optional<RandomFaults> random_{};
 };
 
-}  // namespace stratwire::chaos
+}  // namespace stratwire::testing

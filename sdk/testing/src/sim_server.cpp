@@ -242,30 +242,30 @@ server::Channel* SimServer::channel_of(const std::string& name) {
   return *core_.registry.find_or_make(name);
 }
 
-bool SimServer::publish(const Feed& feed, std::size_t index) {
-  const Published& published = feed.messages()[index];
-  const std::string& name = feed.names()[published.channel];
-  const Body body(name, published.content);
-  server::Channel* const channel = channel_of(name);
-  const PublishStatus status = std::visit(
-      [&](const auto& message) {
-        server::Submission submission(channel, message);
+PublishStatus SimServer::publish(const std::string& channel, const DataMessage& message) {
+  const PublishStatus status = submit(channel, message);
+  if (status != PublishStatus::ok) return status;
+  ++published_;
+  lanes_.front()->wake();
+  return status;
+}
+
+PublishStatus SimServer::submit(const std::string& channel, const DataMessage& message) {
+  server::Channel* const found = channel_of(channel);
+  return std::visit(
+      [&](const auto& body) {
+        if (server::check_publishable(body) != Errc::ok) return PublishStatus::refused;
+        server::Submission submission(found, body);
         submission.published_ns = look_at_clocks().wall_ns;
         return core_.submit(std::move(submission));
       },
-      body.message);
-  if (status != PublishStatus::ok) return false;
-  ++published_;
-  lanes_.front()->wake();
-  return true;
+      message);
 }
 
-void SimServer::restore(const Feed& feed, std::size_t count) {
-  while (published_ < count) {
-    const Now at = look_at_clocks(feed.messages()[published_].at);
-    if (!publish(feed, published_)) break;
-    static_cast<void>(lanes_.front()->hub->drain(kMessagesPerTurn, at));
-  }
+bool SimServer::restore(const std::string& channel, const DataMessage& message, TimeNs at) {
+  if (publish(channel, message) != PublishStatus::ok) return false;
+  static_cast<void>(lanes_.front()->hub->drain(kMessagesPerTurn, look_at_clocks(at)));
+  return true;
 }
 
 void SimServer::accept(std::shared_ptr<Pipe> pipe) {
@@ -329,7 +329,7 @@ std::size_t SimServer::connections_of(const std::string& client) const {
   return static_cast<std::size_t>(std::ranges::count(all, client, &ConnectionStats::name));
 }
 
-std::string SimServer::broken_limit(const Feed& feed) const {
+std::string SimServer::broken_limit(std::span<const std::string> channels) const {
   const ServerConfig& config = core_.config;
   const std::size_t lane_max = config.lane_bytes_max + config.lane_hard_bytes_max +
                                server::Hub::kTurnBytesMax + 4 * kRecordBytesMax;
@@ -338,7 +338,7 @@ std::string SimServer::broken_limit(const Feed& feed) const {
     return "connection of " + stats.name + " has " + std::to_string(stats.lag_bytes) +
            " bytes waiting, more than " + std::to_string(lane_max);
   }
-  for (const std::string& name : feed.names()) {
+  for (const std::string& name : channels) {
     const server::Channel* const channel = core_.registry.find(name);
     if (channel == nullptr) continue;
     const session::MessageLog& log = channel->log;

@@ -24,7 +24,7 @@
 
 #include <stratwire/message.hpp>
 
-namespace stratwire::test {
+namespace stratwire::testing {
 
 /// What was published, by channel and epoch, from seq 1.
 ///
@@ -341,4 +341,4 @@ class DeliveryOracle {
   std::uint64_t missed_ = 0;
 };
 
-}  // namespace stratwire::test
+}  // namespace stratwire::testing

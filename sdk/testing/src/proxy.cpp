@@ -1,7 +1,4 @@
-#include "proxy.hpp"
-
 #include <algorithm>
-#include <arpa/inet.h>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -9,6 +6,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <optional>
@@ -20,10 +18,14 @@
 #include <unistd.h>
 #include <utility>
 
+#include <stratwire/testing/proxy.hpp>
 #include <stratwire/transport/listener.hpp>
 #include <stratwire/transport/poller.hpp>
+#include <stratwire/transport/url.hpp>
 
-namespace stratwire::chaos {
+#include "link.hpp"
+
+namespace stratwire::testing {
 namespace {
 
 using transport::Interest;
@@ -37,32 +39,56 @@ struct Address {
   socklen_t bytes = 0;
 };
 
-Address parse_address(std::string_view text) {
+Address unix_address(std::string_view path) {
   Address address;
-  if (text.starts_with(kUnixPrefix)) {
-    text.remove_prefix(kUnixPrefix.size());
-    sockaddr_un name{};
-    if (text.empty() || text.size() >= sizeof name.sun_path) return address;
-    name.sun_family = AF_UNIX;
-    std::memcpy(name.sun_path, text.data(), text.size());
-    std::memcpy(&address.storage, &name, sizeof name);
-    address.bytes = sizeof name;
-    return address;
-  }
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return address;
-  const std::string host{text.substr(0, colon)};
-  sockaddr_in name{};
-  std::uint16_t port = 0;
-  const std::string_view digits = text.substr(colon + 1);
-  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (parsed.ec != std::errc{} || parsed.ptr != digits.data() + digits.size()) return address;
-  name.sin_family = AF_INET;
-  name.sin_port = htons(port);
-  if (::inet_pton(AF_INET, host.c_str(), &name.sin_addr) != 1) return address;
+  sockaddr_un name{};
+  if (path.empty() || path.size() >= sizeof name.sun_path) return address;
+  name.sun_family = AF_UNIX;
+  std::memcpy(name.sun_path, path.data(), path.size());
   std::memcpy(&address.storage, &name, sizeof name);
   address.bytes = sizeof name;
   return address;
+}
+
+/// Looks the host up; may block for as long as the system's resolver does.
+Address tcp_address(const std::string& host, std::uint16_t port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  Address address;
+  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return {};
+  std::memcpy(&address.storage, found->ai_addr, found->ai_addrlen);
+  address.bytes = found->ai_addrlen;
+  ::freeaddrinfo(found);
+  return address;
+}
+
+struct HostPort {
+  std::string host{};
+  std::uint16_t port = 0;
+};
+
+std::optional<HostPort> split(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return std::nullopt;
+  HostPort result{std::string{text.substr(0, colon)}, 0};
+  const std::string_view digits = text.substr(colon + 1);
+  const auto [end, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), result.port);
+  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  return result;
+}
+
+Address parse_target(std::string_view text) {
+  if (text.find("://") != std::string_view::npos) {
+    const auto url = transport::Url::parse(text);
+    if (!url.ok()) return {};
+    return url->kind == transport::Url::Kind::unix_socket ? unix_address(url->socket_path)
+                                                          : tcp_address(url->host, url->port);
+  }
+  if (text.starts_with(kUnixPrefix)) return unix_address(text.substr(kUnixPrefix.size()));
+  const auto where = split(text);
+  return where ? tcp_address(where->host, where->port) : Address{};
 }
 
 /// Begins to connect; what is written before that is done would block.
@@ -71,7 +97,7 @@ transport::Socket connect_to(const Address& address) {
   const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return {};
   const int on = 1;
-  if (family == AF_INET) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (family != AF_UNIX) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.bytes) != 0 &&
       errno != EINPROGRESS) {
     ::close(fd);
@@ -80,20 +106,19 @@ transport::Socket connect_to(const Address& address) {
   return transport::Socket(fd);
 }
 
-transport::Error bad_address(std::string_view what, const std::string& text) {
+transport::Error bad_address(std::string_view what, const std::string& text,
+                             std::string_view cure) {
   return {transport::Errc::invalid_url, 0,
-          std::string{what} + " '" + text + "': write 127.0.0.1:PORT or unix:PATH"};
+          std::string{what} + " '" + text + "': " + std::string{cure}};
 }
 
 transport::Outcome<transport::Listener> listen_on(const std::string& text) {
   if (text.starts_with(kUnixPrefix)) {
     return transport::Listener::open_unix(std::string_view(text).substr(kUnixPrefix.size()));
   }
-  const Address address = parse_address(text);
-  if (address.bytes == 0) return bad_address("listen", text);
-  sockaddr_in name{};
-  std::memcpy(&name, &address.storage, sizeof name);
-  return transport::Listener::open(text.substr(0, text.rfind(':')), ntohs(name.sin_port));
+  const auto where = split(text);
+  if (!where) return bad_address("listen", text, "write 127.0.0.1:PORT or unix:PATH");
+  return transport::Listener::open(where->host, where->port);
 }
 
 }  // namespace
@@ -103,7 +128,8 @@ class Proxy::Core {
   Core(ProxyConfig config, transport::Listener listener, transport::Poller poller,
        transport::Wakeup wakeup)
       : plan_(std::move(config.plan)),
-        target_(parse_address(config.target)),
+        target_(parse_target(config.target)),
+        on_event_(std::move(config.on_event)),
         listener_(std::move(listener)),
         poller_(std::move(poller)),
         wakeup_(std::move(wakeup)) {}
@@ -152,7 +178,7 @@ class Proxy::Core {
   }
   void set_plan(Plan plan) { plan_ = std::move(plan); }
   void set_admission(Admission admission) { admission_ = admission; }
-  void set_target(const std::string& target) { target_ = parse_address(target); }
+  void set_target(const std::string& target) { target_ = parse_target(target); }
 
   // ---- On any thread
 
@@ -197,6 +223,7 @@ class Proxy::Core {
       step_those_due(now);
       do_work();
     }
+    on_event_ = {};  // The end of the proxy is none of its faults.
     for (auto& [id, entry] : links_) entry.link->apply({.kind = FaultKind::reset}, Instant{});
   }
 
@@ -243,7 +270,7 @@ class Proxy::Core {
       Entry& entry = links_[id];
       entry.link =
           std::make_unique<Link>(std::move(client), std::move(server), plan_.faults_of(id));
-      entry.link->on_fault = [this](const Fault& fault) { fired_.push_back(fault.kind); };
+      entry.link->on_fault = [this, id](const Fault& fault) { on_fault(id, fault); };
       for (const Side side : kSides) {
         static_cast<void>(poller_.add(entry.link->fd(side), token_of(id, side), Interest::none));
       }
@@ -254,7 +281,22 @@ class Proxy::Core {
       stats.open += refused ? 0 : 1;
       if (stats.accepted_at.size() < ProxyStats::kAcceptedAtMax) stats.accepted_at.push_back(now);
     });
+    announce({refused ? ProxyEvent::Kind::refused : ProxyEvent::Kind::opened, id});
     if (!refused) step(id, now);
+  }
+
+  void on_fault(std::uint64_t id, Fault fault) {
+    fired_.push_back(fault.kind);
+    const Link& link = *links_.at(id).link;
+    fault.connection = id;
+    fault.offset = link.forwarded(fault.direction);
+    announce({ProxyEvent::Kind::fault, id, fault, forwarded(link)});
+  }
+  static std::array<std::uint64_t, kDirections> forwarded(const Link& link) {
+    return {link.forwarded(Direction::up), link.forwarded(Direction::down)};
+  }
+  void announce(const ProxyEvent& event) {
+    if (on_event_) on_event_(event);
   }
 
   void step(std::uint64_t id, Instant now) {
@@ -263,12 +305,14 @@ class Proxy::Core {
     if (entry.due) due_.erase({*std::exchange(entry.due, std::nullopt), id});
     count(entry);
     if (entry.link->over()) {
+      const ProxyEvent ended{ProxyEvent::Kind::ended, id, {}, forwarded(*entry.link)};
       // Its sockets are closed, and gone from the poller with it.
       links_.erase(id);
       tell([](ProxyStats& stats) {
         ++stats.ended;
         --stats.open;
       });
+      announce(ended);
       return;
     }
     for (const Side side : kSides) {
@@ -347,6 +391,7 @@ class Proxy::Core {
 
   Plan plan_;
   Address target_;
+  std::function<void(const ProxyEvent&)> on_event_;
   Admission admission_ = Admission::open;
   transport::Listener listener_;
   transport::Poller poller_;
@@ -369,7 +414,9 @@ class Proxy::Core {
 };
 
 transport::Outcome<std::unique_ptr<Proxy>> Proxy::open(ProxyConfig config) {
-  if (parse_address(config.target).bytes == 0) return bad_address("target", config.target);
+  if (parse_target(config.target).bytes == 0) {
+    return bad_address("target", config.target, "write ws://HOST:PORT, HOST:PORT or unix:PATH");
+  }
   auto listener = listen_on(config.listen);
   if (!listener.ok()) return listener.error();
   auto poller = transport::Poller::open();
@@ -417,4 +464,4 @@ bool Proxy::wait(const std::function<bool(const ProxyStats&)>& condition,
   return core_->wait(condition, patience);
 }
 
-}  // namespace stratwire::chaos
+}  // namespace stratwire::testing

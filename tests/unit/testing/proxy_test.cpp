@@ -1,7 +1,5 @@
 // The proxy has to do exactly what it is told: a proxy that breaks too little tests nothing.
 
-#include "proxy/proxy.hpp"
-
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
@@ -23,17 +21,16 @@
 
 #include <gtest/gtest.h>
 
+#include <stratwire/testing/failure.hpp>
+#include <stratwire/testing/proxy.hpp>
 #include <stratwire/transport/listener.hpp>
 #include <stratwire/transport/url.hpp>
 
-namespace stratwire::chaos {
+namespace stratwire::testing {
 namespace {
 
 using namespace std::chrono_literals;
 using transport::IoStatus;
-
-/// Long enough that only a failure ever waits for it.
-constexpr auto kPatience = 20s;
 
 bool wait_for(int fd, short events) {
   pollfd waiting{fd, events, 0};
@@ -381,4 +378,4 @@ TEST(Proxy, NamesAnAddressThatIsNone) {
 }
 
 }  // namespace
-}  // namespace stratwire::chaos
+}  // namespace stratwire::testing

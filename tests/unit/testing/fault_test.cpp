@@ -1,7 +1,5 @@
 // Faults and plans as text: what is printed is what can be replayed.
 
-#include "proxy/fault.hpp"
-
 #include <algorithm>
 #include <array>
 #include <string>
@@ -9,9 +7,11 @@
 
 #include <gtest/gtest.h>
 
-#include "../support/seed.hpp"
+#include <stratwire/testing/fault.hpp>
 
-namespace stratwire::chaos {
+#include "../../support/seed.hpp"
+
+namespace stratwire::testing {
 namespace {
 
 TEST(Fault, ReadsWhatItPrints) {
@@ -84,4 +84,4 @@ TEST(Plan, RandomFaultsEndEveryConnectionInEveryWay) {
 }
 
 }  // namespace
-}  // namespace stratwire::chaos
+}  // namespace stratwire::testing

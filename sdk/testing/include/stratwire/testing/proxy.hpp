@@ -11,20 +11,38 @@
 #include <string_view>
 #include <vector>
 
+#include <stratwire/testing/fault.hpp>
 #include <stratwire/transport/error.hpp>
 
-#include "fault.hpp"
-#include "link.hpp"
+namespace stratwire::testing {
 
-namespace stratwire::chaos {
+/// Something that a proxy has done, for those who watch it.
+struct ProxyEvent {
+  enum class Kind : std::uint8_t {
+    opened,   ///< A client has connected and is being connected to the target.
+    refused,  ///< A client was reset at once: by Admission, or because the target was away.
+    fault,    ///< See `fault`.
+    ended,    ///< Both ends of a connection are closed.
+  };
+  Kind kind = Kind::opened;
+  /// In the order in which they were accepted, from 1.
+  std::uint64_t connection = 0;
+  /// Of Kind::fault: what happened, with the offset at which it did.
+  Fault fault{};
+  /// Bytes of this connection that were forwarded so far, by Direction.
+  std::array<std::uint64_t, kDirections> forwarded{};
+};
 
 struct ProxyConfig {
-  /// "127.0.0.1:0" (any port) or "unix:" and a path.
+  /// "127.0.0.1:0" (any port), a name and port, or "unix:" and a path.
   std::string listen = "127.0.0.1:0";
-  /// The server: an IPv4 address and port, or "unix:" and a path.
+  /// The server: its URL (ws:// or ws+unix://), "host:port", or "unix:" and a path. A name is
+  /// looked up once, when the proxy opens.
   std::string target{};
   /// What happens to connections by itself.
   Plan plan{};
+  /// Called for each event on the proxy's thread; must not call the proxy. Empty = nobody watches.
+  std::function<void(const ProxyEvent&)> on_event{};
 };
 
 /// What becomes of those who connect.
@@ -43,7 +61,7 @@ struct ProxyStats {
   /// Of one direction, all links.
   std::array<std::uint64_t, kDirections> forwarded_bytes{};
   /// When each of the first kAcceptedAtMax connections was accepted, by its number - 1.
-  std::vector<Instant> accepted_at{};
+  std::vector<std::chrono::steady_clock::time_point> accepted_at{};
 
   static constexpr std::size_t kAcceptedAtMax = 100'000;
 
@@ -64,6 +82,8 @@ struct ProxyStats {
 /// \thread any thread; the destructor ends every link with a reset
 class Proxy {
  public:
+  /// \errors  invalid_url (the text names the setting and the cure), resolve_failed,
+  ///          address_in_use, listen_failed, io_failed
   static transport::Outcome<std::unique_ptr<Proxy>> open(ProxyConfig config);
   ~Proxy();
   Proxy(const Proxy&) = delete;
@@ -79,6 +99,8 @@ class Proxy {
   /// For the connections that come from now on; they are numbered on.
   void set_plan(Plan plan);
   void set_admission(Admission admission);
+  /// As ProxyConfig::target; for the connections that come from now on. One that is not valid
+  /// refuses all of them.
   void set_target(std::string target);
 
   [[nodiscard]] ProxyStats stats() const;
@@ -94,4 +116,4 @@ class Proxy {
   std::unique_ptr<Core> core_;
 };
 
-}  // namespace stratwire::chaos
+}  // namespace stratwire::testing

@@ -1,7 +1,5 @@
 // The judge has to notice each kind of fault, name it rightly, and stay silent otherwise.
 
-#include "../support/delivery_oracle.hpp"
-
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -9,7 +7,9 @@
 
 #include <gtest/gtest.h>
 
-namespace stratwire::test {
+#include <stratwire/testing/delivery_oracle.hpp>
+
+namespace stratwire::testing {
 namespace {
 
 constexpr std::uint64_t kEpoch = 7;
@@ -235,4 +235,4 @@ TEST(DeliveryOracle, ReportsTheFirstFaultsAndCountsAll) {
 }
 
 }  // namespace
-}  // namespace stratwire::test
+}  // namespace stratwire::testing

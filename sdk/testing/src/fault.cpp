@@ -1,11 +1,11 @@
-#include "fault.hpp"
-
 #include <algorithm>
 #include <charconv>
 #include <random>
 #include <system_error>
 
-namespace stratwire::chaos {
+#include <stratwire/testing/fault.hpp>
+
+namespace stratwire::testing {
 namespace {
 
 constexpr std::array<std::string_view, kFaultKinds> kKindNames{
@@ -161,4 +161,4 @@ std::string Plan::to_text(std::uint64_t connections) const {
   return text;
 }
 
-}  // namespace stratwire::chaos
+}  // namespace stratwire::testing

@@ -24,7 +24,6 @@
 
 #include <stratwire/transport/socket.hpp>
 
-#include "fault.hpp"
 #include "middlebox.hpp"
 #include "random.hpp"
 #include "scheduler.hpp"
@@ -58,8 +57,7 @@ struct Shape {
 /// \thread one thread: the simulation's
 class Pipe final : public Actor {
  public:
-  Pipe(Scheduler& scheduler, Random random, FaultCounts& faults, std::uint64_t id,
-       std::size_t window_bytes);
+  Pipe(Scheduler& scheduler, Random random, std::uint64_t id, std::size_t window_bytes);
 
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
   void attach(Side side, PipeUser* user) noexcept { users_[index(side)] = user; }
@@ -83,8 +81,8 @@ class Pipe final : public Actor {
   enum class Break : std::uint8_t { end, reset };
   /// After so many more bytes to that side the connection is no more; both sides notice, in time.
   ///
-  /// \param fault  counted when it happens
-  void cut_after(Side to, std::uint64_t bytes, Break how, Fault fault);
+  /// \param counter  counts when it happens
+  void cut_after(Side to, std::uint64_t bytes, Break how, std::uint64_t& counter);
   /// Now, in both directions, at any byte of what is in flight.
   void cut_flight(Break how);
   /// Now: what is in flight in both directions is lost.
@@ -127,7 +125,7 @@ class Pipe final : public Actor {
     Shape shape{};
     std::optional<std::uint64_t> cut_at{};
     Break cut_how = Break::end;
-    Fault cut_fault = Fault::cut_both;
+    std::uint64_t* cut_counter = nullptr;
     bool full = false;          ///< The sender was told would_block.
     bool sender_ended = false;  ///< shutdown() or close().
     bool ended = false;         ///< The end has arrived.
@@ -151,7 +149,6 @@ class Pipe final : public Actor {
   void tell(Side side);
 
   Random random_;
-  FaultCounts& faults_;
   std::uint64_t id_;
   std::size_t window_;
   Way ways_[2];

@@ -15,9 +15,8 @@ constexpr TimeNs kSegmentGap = 2 * kMicro;
 
 }  // namespace
 
-Pipe::Pipe(Scheduler& scheduler, Random random, FaultCounts& faults, std::uint64_t id,
-           std::size_t window_bytes)
-    : Actor(scheduler), random_(random), faults_(faults), id_(id), window_(window_bytes) {}
+Pipe::Pipe(Scheduler& scheduler, Random random, std::uint64_t id, std::size_t window_bytes)
+    : Actor(scheduler), random_(random), id_(id), window_(window_bytes) {}
 
 // ---- As a socket
 
@@ -203,18 +202,18 @@ void Pipe::keep_flight(Side to, std::uint64_t bytes) {
   }
 }
 
-void Pipe::cut_after(Side to, std::uint64_t bytes, Break how, Fault fault) {
+void Pipe::cut_after(Side to, std::uint64_t bytes, Break how, std::uint64_t& counter) {
   Way& w = way(to);
   if (w.cut_at || w.is_void) return;
   w.cut_at = w.written + bytes;
   w.cut_how = how;
-  w.cut_fault = fault;
+  w.cut_counter = &counter;
   if (bytes == 0) put(to, {});
 }
 
 void Pipe::cut(Side to) {
   const Break how = way(to).cut_how;
-  ++faults_[static_cast<std::size_t>(way(to).cut_fault)];
+  ++*way(to).cut_counter;
   keep_flight(other(to), 0);
   for (const Side side : {to, other(to)}) {
     put_mark(side, how);

@@ -16,14 +16,38 @@
 #include <stratwire/transport/frame.hpp>
 #include <stratwire/transport/handshake.hpp>
 
-#include "fault.hpp"
-#include "feed.hpp"
 #include "pipe.hpp"
-#include "strategy.hpp"
 
 namespace stratwire::sim {
 
 class SimClient;
+
+/// A data message that is handed over.
+///
+/// \lifetime valid until the call returns
+struct Arrived {
+  Envelope envelope{};
+  std::uint64_t epoch = 0;
+  std::uint64_t connection = 0;  ///< The one that brought it.
+  std::int64_t wall_ns = 0;      ///< When it was read, on the client's clock.
+  DataMessage body{};
+};
+
+/// Takes what a client hands over, in its order.
+class Receiver {
+ public:
+  Receiver() = default;
+  Receiver(const Receiver&) = delete;
+  Receiver& operator=(const Receiver&) = delete;
+  virtual ~Receiver() = default;
+
+  virtual void message(const Arrived& arrived) = 0;
+  virtual void gap(std::string_view channel, const Gap& gap) = 0;
+  /// \param connection  the one that the client follows now
+  virtual void notice(const Notice& notice, std::uint64_t connection) = 0;
+  /// The client is about to put this on a connection; whoever breaks it on purpose changes it.
+  virtual void asks(Subscribe&) {}
+};
 
 /// What is between clients and servers.
 class Network {
@@ -42,18 +66,10 @@ class Network {
   /// What becomes of a connection that the client gives up.
   enum class Afterlife : std::uint8_t { none, told_late };
   [[nodiscard]] virtual Afterlife dropped(const SimClient& client, Pipe& pipe) = 0;
-};
-
-/// Ways to break the client on purpose, so that the judge can be judged.
-enum class Sabotage : std::uint8_t {
-  none,
-  lose_message,  ///< One is not handed over.
-  hand_twice,    ///< One is handed over twice.
-  swap,          ///< Two change places.
-  lose_gap,      ///< A Gap is not handed over.
-  alter,         ///< One has another content.
-  ask_again,     ///< A resume point is one too low.
-  stay_silent,   ///< It never connects again.
+  /// The session was told of a connection that is over while another one is alive.
+  virtual void told_late(const SimClient&) {}
+  /// Bytes of an old connection have reached a server behind those of a new one.
+  virtual void old_came_late(const SimClient&) {}
 };
 
 struct SimClientConfig {
@@ -61,14 +77,13 @@ struct SimClientConfig {
   Codec codec = Codec::json;
   std::vector<std::size_t> sites{};  ///< In the order of its URLs.
   session::ClientSessionConfig session{};
-  Sabotage sabotage = Sabotage::none;
 };
 
 /// \thread one thread: the simulation's
 class SimClient final : public Actor, public PipeUser {
  public:
   SimClient(Scheduler& scheduler, Trace& trace, Random random, SimClientConfig config,
-            Network& network, Strategy& strategy, FaultCounts& faults);
+            Network& network, Receiver& receiver);
   /// The process is killed.
   ~SimClient() override;
 
@@ -165,7 +180,6 @@ class SimClient final : public Actor, public PipeUser {
   void take_message(Line& line, std::string_view payload);
   template <class T>
   void take_data(Line& line, const T& body);
-  void hand(const Handed& handed);
   void ended(Line& line, session::Ending ending);
   void part(Line& line, std::uint16_t code);
   void close(Line& line);
@@ -182,8 +196,7 @@ class SimClient final : public Actor, public PipeUser {
   Random random_;
   SimClientConfig config_;
   Network& network_;
-  Strategy& strategy_;
-  FaultCounts& faults_;
+  Receiver& receiver_;
   session::ClientSession session_;
   Decoder decoder_;
   Message message_{};
@@ -198,9 +211,6 @@ class SimClient final : public Actor, public PipeUser {
   TimeNs read_again_at_ = 0;
   TimeNs wall_offset_ = 0;
   std::size_t slow_bytes_ = 0;
-
-  std::uint64_t handed_ = 0;
-  std::optional<Handed> swapped_{};
 };
 
 }  // namespace stratwire::sim

@@ -18,8 +18,6 @@ constexpr TimeNs kSlowEvery = 10 * kMilli;
 constexpr TimeNs kPartingTime = 2 * kSecond;
 constexpr TimeNs kLateTime = 5 * kSecond;
 constexpr std::int64_t kUnixStartNs = 1'732'094'400'000'000'000;
-/// The message that a saboteur takes.
-constexpr std::uint64_t kSabotagedMessage = 20;
 
 std::uint64_t number_of(ConnectionId id) noexcept {
   return static_cast<std::uint64_t>(id);
@@ -45,14 +43,13 @@ session::Duration retry_after(std::string_view head) {
 }  // namespace
 
 SimClient::SimClient(Scheduler& scheduler, Trace& trace, Random random, SimClientConfig config,
-                     Network& network, Strategy& strategy, FaultCounts& faults)
+                     Network& network, Receiver& receiver)
     : Actor(scheduler),
       trace_(trace),
       random_(random),
       config_(std::move(config)),
       network_(network),
-      strategy_(strategy),
-      faults_(faults),
+      receiver_(receiver),
       session_(config_.session),
       decoder_(config_.codec),
       scrap_(kReadBytes, '\0') {}
@@ -163,7 +160,6 @@ void SimClient::plan_next_turn() {
     const TimeNs may_read = std::max(stalled_until_, read_again_at_);
     next = std::min(next, std::max(may_read, now() + kMicro));
   }
-  if (config_.sabotage == Sabotage::stay_silent && session_.generation() > 1) return;
   wake_at(next == kForever ? kForever : std::max(next, now() + kMicro));
 }
 
@@ -180,7 +176,7 @@ void SimClient::look_at_trails() {
     trail.arrived = trail.pipe->arrived(Side::server);
     const Line* const line = find(session_.connection());
     if (line != nullptr && line->stage == Line::Stage::open) {
-      ++faults_[static_cast<std::size_t>(Fault::old_comes_late)];
+      network_.old_came_late(*this);
     }
   }
   std::erase_if(trails_, [](const Trail& trail) { return trail.pipe->over(); });
@@ -218,10 +214,7 @@ void SimClient::perform(const session::action::Write& write) {
   if (line == nullptr) return;
   if (const auto* const request = std::get_if<Subscribe>(&write.message)) {
     Subscribe sent = *request;
-    if (config_.sabotage == Sabotage::ask_again) {
-      for (ResumePoint& point : sent.since) point.seq -= point.seq > 1 ? 1 : 0;
-    }
-    strategy_.asked(sent);
+    receiver_.asks(sent);
     put_message(*line, sent);
     return;
   }
@@ -254,12 +247,11 @@ void SimClient::perform(const session::action::Drop& drop) {
 }
 
 void SimClient::perform(const session::action::HandGap& hand) {
-  if (config_.sabotage == Sabotage::lose_gap) return;
-  strategy_.gap(hand.channel, hand.gap);
+  receiver_.gap(hand.channel, hand.gap);
 }
 
 void SimClient::perform(const session::action::HandNotice& hand) {
-  strategy_.notice(hand.notice, number_of(session_.connection()));
+  receiver_.notice(hand.notice, number_of(session_.connection()));
 }
 
 // ---- Connecting
@@ -375,7 +367,7 @@ void SimClient::receive(Line& line) {
     return;
   }
   if (line.stage == Line::Stage::late && session_.connection() != line.id) {
-    ++faults_[static_cast<std::size_t>(Fault::late_events)];
+    network_.told_late(*this);
   }
   if (got.status != IoStatus::ok) {
     ended(line, {{Errc::connection_lost}, 0});
@@ -415,7 +407,7 @@ void SimClient::take(Line& line, const transport::Incoming& incoming) {
       break;
     case Kind::violation:
       trace_.note(config_.name, "reads a violation", number_of(line.id), code);
-      strategy_.notice(ErrorReply{0, Errc::protocol_violation, std::string(incoming.payload)},
+      receiver_.notice(ErrorReply{0, Errc::protocol_violation, std::string(incoming.payload)},
                        number_of(line.id));
       ended(line, {{Errc::protocol_violation}, 0});
       break;
@@ -448,27 +440,11 @@ void SimClient::take_data(Line& line, const T& body) {
   const Verdict verdict = session_.data(line.id, message_.envelope);
   if (verdict == Verdict::drop) return;
   const std::string_view channel = session_.place().channel;
-  if (verdict == Verdict::deliver_after_gap && config_.sabotage != Sabotage::lose_gap) {
-    strategy_.gap(channel, session_.gap());
-  }
-  hand({channel, session_.place().epoch, message_.envelope.seq,
-        content_of(message_.envelope.channel, body), number_of(line.id)});
-}
-
-void SimClient::hand(const Handed& handed) {
-  trace_.mix(handed.seq);
-  trace_.mix(handed.content);
-  const bool is_it = ++handed_ == kSabotagedMessage;
-  if (!is_it || config_.sabotage == Sabotage::none) {
-    strategy_.message(handed);
-    if (swapped_) strategy_.message(*std::exchange(swapped_, std::nullopt));
-    return;
-  }
-  Handed altered = handed;
-  altered.content += config_.sabotage == Sabotage::alter ? 1 : 0;
-  if (config_.sabotage == Sabotage::swap) swapped_ = handed;
-  if (config_.sabotage != Sabotage::lose_message && !swapped_) strategy_.message(altered);
-  if (config_.sabotage == Sabotage::hand_twice) strategy_.message(handed);
+  if (verdict == Verdict::deliver_after_gap) receiver_.gap(channel, session_.gap());
+  // Outside a channel the session knows no place.
+  Envelope envelope = message_.envelope;
+  if (!envelope.channel.empty()) envelope.channel = channel;
+  receiver_.message({envelope, session_.place().epoch, number_of(line.id), wall_ns(), body});
 }
 
 // ---- Ends

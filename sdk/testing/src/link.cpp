@@ -4,7 +4,7 @@
 #include <span>
 #include <utility>
 
-namespace stratwire::chaos {
+namespace stratwire::testing {
 namespace {
 
 using transport::Interest;
@@ -48,6 +48,7 @@ void Link::apply(const Fault& fault, Instant now) {
       hang_up(affected);
       break;
     case FaultKind::black_hole:
+      if (lanes_[0].swallows && lanes_[1].swallows) return;  // Nothing is left to be swallowed.
       for (Lane& each : lanes_) start_swallowing(each);
       break;
     case FaultKind::throttle:
@@ -225,4 +226,4 @@ std::optional<Instant> Link::due(Instant now) const noexcept {
   return due;
 }
 
-}  // namespace stratwire::chaos
+}  // namespace stratwire::testing

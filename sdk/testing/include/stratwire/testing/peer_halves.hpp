@@ -12,12 +12,11 @@
 #include <variant>
 #include <vector>
 
-#include <gtest/gtest.h>
-
 #include <stratwire/codec.hpp>
 #include <stratwire/session/peer_session.hpp>
+#include <stratwire/testing/failure.hpp>
 
-namespace stratwire::test {
+namespace stratwire::testing {
 
 using session::Duration;
 using session::Instant;
@@ -115,7 +114,7 @@ class PeerHalf {
   void put(const Message& message) {
     std::string frame;
     const auto encoded = encode(config_.codec, message, frame);
-    EXPECT_TRUE(encoded.ok()) << encoded.error().message();
+    if (!encoded.ok()) return fail("can't be encoded: " + encoded.error().message());
     out.push_back(std::move(frame));
   }
   void hand(std::uint64_t seq, const WsMessage& body) {
@@ -207,11 +206,12 @@ class PeerPair {
   }
   /// Lets both write and read until nothing is left to say.
   void flow() {
-    for (bool busy = true; busy;) {
+    std::size_t frames = 0;
+    do {
       a.write(now);
       b.write(now);
-      busy = deliver(a, b) + deliver(b, a) != 0;
-    }
+      frames = deliver(a, b) + deliver(b, a);
+    } while (frames != 0);
   }
   /// Lets time pass; both look at their timers.
   void pass(Duration time) {
@@ -251,4 +251,4 @@ class PeerPair {
   }
 };
 
-}  // namespace stratwire::test
+}  // namespace stratwire::testing

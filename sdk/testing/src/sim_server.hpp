@@ -1,20 +1,20 @@
 /// The real server without its threads: Core, Hub, Shards and HubLinks, run by the scheduler.
 #pragma once
 
-#include <core.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <hub.hpp>
-#include <hub_link.hpp>
 #include <memory>
-#include <shard.hpp>
-#include <shard_host.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "feed.hpp"
+#include "core.hpp"
+#include "hub.hpp"
+#include "hub_link.hpp"
 #include "pipe.hpp"
+#include "shard.hpp"
+#include "shard_host.hpp"
 
 namespace stratwire::sim {
 
@@ -31,10 +31,12 @@ class SimServer {
   SimServer(const SimServer&) = delete;
   SimServer& operator=(const SimServer&) = delete;
 
-  /// Takes over the log of a process that is gone: all of its messages, each at its own time.
-  void restore(const Feed& feed, std::size_t count);
-  /// The next message of the feed; false when it must be tried again.
-  [[nodiscard]] bool publish(const Feed& feed, std::size_t index);
+  /// One message of the log of a process that is gone, as it was published at that time.
+  ///
+  /// \return false when it was not taken
+  [[nodiscard]] bool restore(const std::string& channel, const DataMessage& message, TimeNs at);
+  [[nodiscard]] PublishStatus publish(const std::string& channel, const DataMessage& message);
+  /// Messages that were taken, those of restore() included.
   [[nodiscard]] std::size_t published() const noexcept { return published_; }
 
   /// A client's connection has come. Precondition: listening().
@@ -61,7 +63,9 @@ class SimServer {
   /// Open connections that carry this client's name.
   [[nodiscard]] std::size_t connections_of(const std::string& client) const;
   /// What is beyond a limit; empty when all is well.
-  [[nodiscard]] std::string broken_limit(const Feed& feed) const;
+  ///
+  /// \param channels  whose logs are looked at
+  [[nodiscard]] std::string broken_limit(std::span<const std::string> channels) const;
 
  private:
   /// An I/O thread.
@@ -117,6 +121,7 @@ class SimServer {
   [[nodiscard]] server::Now look_at_clocks(TimeNs at) const noexcept;
   [[nodiscard]] server::Now look_at_clocks() const noexcept;
   [[nodiscard]] server::Channel* channel_of(const std::string& name);
+  [[nodiscard]] PublishStatus submit(const std::string& channel, const DataMessage& message);
 
   Scheduler& scheduler_;
   Random random_;
