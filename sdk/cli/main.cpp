@@ -1,4 +1,5 @@
-/// stratwire: subscribe to channels and publish to them from a terminal or a script.
+/// stratwire: subscribe to channels, publish to them and break connections, from a terminal or a
+/// script.
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
@@ -11,6 +12,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "arguments.hpp"
+#include "chaos.hpp"
 #include "pub.hpp"
 #include "sub.hpp"
 
@@ -43,20 +46,6 @@ constexpr const char* kPubFooter =
     "number\n"
     "and the others go on. The server must run with --allow-publish.\n"
     "Example: echo '{\"side\":\"buy\"}' | stratwire pub ws://127.0.0.1:8080 trades:SOL-USDC\n";
-
-/// CLI11's own words for a wrong number are those of a programmer.
-template <class T>
-CLI::Validator number_from(T least, T most, const char* what) {
-  return CLI::Validator(
-      [least, most, what](const std::string& text) {
-        T value{};
-        const char* const end = text.data() + text.size();
-        const auto [rest, error] = std::from_chars(text.data(), end, value);
-        const bool good = error == std::errc{} && rest == end && value >= least && value <= most;
-        return good ? std::string{} : "'" + text + "' is not " + what;
-      },
-      "");
-}
 
 void add_connection_options(CLI::App& command, ConnectionOptions& options) {
   static const std::map<std::string, Codec> kCodecs{{"json", Codec::json},
@@ -158,23 +147,31 @@ CLI::App* add_pub(CLI::App& app, PubOptions& options) {
   pub->footer(std::string{kPubFooter} + kExitCodes);
   add_connection_options(*pub, options.connection);
   pub->add_option("CHANNEL", options.channel, "kind:key")->required()->type_name("");
-  pub->add_option("--event", options.event, "Type of the Event that other JSON values become (default line)")
+  pub->add_option("--event", options.event,
+                  "Type of the Event that other JSON values become (default line)")
       ->type_name("NAME");
   return pub;
 }
 
 int run(int argc, const char* const* argv) {
-  CLI::App app{"Subscribes to channels of a stratwire server and publishes to them.", "stratwire"};
+  CLI::App app{
+      "Subscribes to channels of a stratwire server, publishes to them, and breaks connections.",
+      "stratwire"};
   app.require_subcommand(1);
   app.set_version_flag("--version", "stratwire " STRATWIRE_VERSION);
-  app.footer(std::string{"See stratwire sub --help and stratwire pub --help.\n"} + kExitCodes);
+  app.footer(
+      std::string{"See stratwire sub --help, stratwire pub --help and stratwire chaos --help.\n"} +
+      kExitCodes);
   SubOptions sub_options;
   PubOptions pub_options;
+  ChaosOptions chaos_options;
   const auto* sub = add_sub(app, sub_options);
   add_pub(app, pub_options);
+  const auto* chaos = add_chaos(app, chaos_options);
   const auto is_command = [&app](std::string_view name) {
-    return std::ranges::any_of(app.get_subcommands({}),
-                               [name](const CLI::App* command) { return command->get_name() == name; });
+    return std::ranges::any_of(app.get_subcommands({}), [name](const CLI::App* command) {
+      return command->get_name() == name;
+    });
   };
   if (argc > 1 && argv[1][0] != '-' && !is_command(argv[1])) {
     std::fprintf(stderr, "stratwire: there is no command '%s'; see stratwire --help\n", argv[1]);
@@ -188,6 +185,7 @@ int run(int argc, const char* const* argv) {
     std::fprintf(stderr, "stratwire: %s; see stratwire --help\n", error.what());
     return kExitUsage;
   }
+  if (chaos->parsed()) return run_chaos(chaos_options);
   return sub->parsed() ? run_sub(sub_options) : run_pub(pub_options);
 }
 

@@ -12,7 +12,7 @@ class Help(unittest.TestCase):
         for name, arguments, words in (
                 ("stratwire-server", [], ["--replay", "--lane-bytes", "WS_PORT", "Exit codes",
                                           "--allow-publish", "Example"]),
-                ("stratwire", [], ["sub", "pub", "Exit codes"]),
+                ("stratwire", [], ["sub", "pub", "chaos", "Exit codes"]),
                 ("stratwire", ["sub"], ["--codec", "--stats", "--exit-on-close", "Exit codes"]),
                 ("stratwire", ["pub"], ["--event", "PriceUpdate", "--allow-publish", "Exit codes"]),
                 ("example_live_table", [], ["--channels", "--seconds", "Exit codes"])):
