@@ -8,3 +8,7 @@ target_link_libraries(feed PRIVATE stratwire::client stratwire::arbiter stratwir
 
 add_executable(pair ${CMAKE_CURRENT_LIST_DIR}/pair.cpp)
 target_link_libraries(pair PRIVATE stratwire::peer)
+
+# The example of a test, as a user would copy it.
+add_executable(strategy_test ${CMAKE_CURRENT_LIST_DIR}/../../examples/10_test_a_strategy.cpp)
+target_link_libraries(strategy_test PRIVATE stratwire::testing)

@@ -177,7 +177,23 @@ class Proxy::Core {
     return affected.size();
   }
   void set_plan(Plan plan) { plan_ = std::move(plan); }
-  void set_admission(Admission admission) { admission_ = admission; }
+  bool set_admission(Admission admission) {
+    if (admission_ == Admission::away && admission != Admission::away && !listen_again()) {
+      return false;
+    }
+    if (admission == Admission::away && admission_ != Admission::away) {
+      poller_.remove(listener_.fd());
+      listener_.close();
+    }
+    admission_ = admission;
+    return true;
+  }
+  bool listen_again() {
+    auto listener = listen_on(address_);
+    if (!listener.ok()) return false;
+    listener_ = *std::move(listener);
+    return poller_.add(listener_.fd(), kListenerToken, Interest::read) == 0;
+  }
   void set_target(const std::string& target) { target_ = parse_target(target); }
 
   // ---- On any thread
@@ -449,8 +465,10 @@ std::size_t Proxy::apply(const Fault& fault) {
 void Proxy::set_plan(Plan plan) {
   core_->run_on_thread([&] { core_->set_plan(std::move(plan)); });
 }
-void Proxy::set_admission(Admission admission) {
-  core_->run_on_thread([&] { core_->set_admission(admission); });
+bool Proxy::set_admission(Admission admission) {
+  bool done = false;
+  core_->run_on_thread([&] { done = core_->set_admission(admission); });
+  return done;
 }
 void Proxy::set_target(std::string target) {
   core_->run_on_thread([&] { core_->set_target(target); });

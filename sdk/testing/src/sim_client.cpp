@@ -17,7 +17,6 @@ constexpr std::size_t kReadBytes = 128 * 1024;
 constexpr TimeNs kSlowEvery = 10 * kMilli;
 constexpr TimeNs kPartingTime = 2 * kSecond;
 constexpr TimeNs kLateTime = 5 * kSecond;
-constexpr std::int64_t kUnixStartNs = 1'732'094'400'000'000'000;
 
 std::uint64_t number_of(ConnectionId id) noexcept {
   return static_cast<std::uint64_t>(id);

@@ -18,7 +18,6 @@ constexpr std::size_t kMessagesPerTurn = 1024;
 constexpr std::size_t kRefusedMax = 1024;
 /// A record of a log that is kept whatever the budget says; and the largest that is published.
 constexpr std::size_t kRecordBytesMax = 4096;
-constexpr std::int64_t kUnixStartNs = 1'732'094'400'000'000'000;
 
 int fd_of(const Pipe& pipe) noexcept {
   return kFdBase + static_cast<int>(pipe.id());

@@ -17,6 +17,8 @@ inline constexpr TimeNs kSecond = 1'000'000'000;
 inline constexpr TimeNs kForever = std::numeric_limits<TimeNs>::max();
 /// Not 0, which is "never" in some places.
 inline constexpr TimeNs kStart = 1'000 * kSecond;
+/// The wall clock at kStart.
+inline constexpr std::int64_t kUnixStartNs = 1'732'094'400'000'000'000;
 
 /// The same seed must give the same hash: whatever differs in a second run, be it the order of two
 /// events or one byte of a message, has been mixed into it.

@@ -49,6 +49,7 @@ struct ProxyConfig {
 enum class Admission : std::uint8_t {
   open,
   refuse,  ///< Accepted and reset at once.
+  away,  ///< Nobody listens: the system refuses. The address stays the proxy's if nobody takes it.
 };
 
 /// What has happened so far.
@@ -98,7 +99,8 @@ class Proxy {
   std::size_t apply(const Fault& fault);
   /// For the connections that come from now on; they are numbered on.
   void set_plan(Plan plan);
-  void set_admission(Admission admission);
+  /// \return false when Admission::away ends and the address can't be listened on any more
+  bool set_admission(Admission admission);
   /// As ProxyConfig::target; for the connections that come from now on. One that is not valid
   /// refuses all of them.
   void set_target(std::string target);
