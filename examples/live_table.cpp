@@ -1,4 +1,5 @@
-/// A live table of a server's instruments: last price, messages, rate, sequence, gaps, latency.
+/// A live table of a server's instruments: last price, messages, rate, sequence, gaps, latency; and
+/// how often the line was lost, and what came again from the server's memory.
 ///
 /// Takes everything from the public client: one Row for each channel, redrawn in place a few times
 /// a second on a terminal, a line each second elsewhere.
@@ -41,6 +42,9 @@ constexpr int kExitUsage = 2;
 constexpr std::uint16_t kGoingAway = 1001;
 /// Failed tries before the first connection.
 constexpr unsigned kFirstTriesMax = 3;
+/// How long an end by --seconds, or by Ctrl-C, waits for a line that is being mended.
+constexpr auto kMendMax = 10s;
+constexpr auto kMendOnInterruptMax = 1s;
 
 constexpr const char* kHelp =
     "usage: live_table [--url URL] [--codec json|msgpack] [--channels NAMES] [--seconds N]\n"
@@ -63,7 +67,7 @@ struct Options {
 
 volatile std::sig_atomic_t g_interrupted = 0;
 extern "C" void on_interrupt(int) {
-  g_interrupted = 1;
+  g_interrupted = g_interrupted + 1;
 }
 
 [[gnu::format(printf, 1, 2)]] std::string text(const char* format, ...) {
@@ -140,6 +144,8 @@ class Board {
 
   [[nodiscard]] std::uint64_t messages() const noexcept { return messages_; }
   [[nodiscard]] std::uint64_t gaps() const noexcept { return gaps_; }
+  /// One of the messages was replayed.
+  void count_replayed() noexcept { ++replayed_; }
 
   /// From now on rates are those of the whole run.
   void end_after(double seconds) noexcept { whole_run_seconds_ = seconds; }
@@ -155,9 +161,9 @@ class Board {
       came += text("  (clocks differ: %" PRIu64 " latencies not counted)", latency.negative());
     }
     return {came, text("%" PRIu64 " gaps  %" PRIu64 " missed  %" PRIu64 " decode errors  %" PRIu64
-                       " reconnects",
+                       " reconnects  %" PRIu64 " replayed",
                        gaps_, missed_, metrics.decode_errors,
-                       metrics.connects == 0 ? 0 : metrics.connects - 1)};
+                       metrics.connects == 0 ? 0 : metrics.connects - 1, replayed_)};
   }
 
   struct Size {
@@ -218,6 +224,7 @@ class Board {
   std::uint64_t messages_ = 0;
   std::uint64_t gaps_ = 0;
   std::uint64_t missed_ = 0;
+  std::uint64_t replayed_ = 0;
   double whole_run_seconds_ = 0;
 };
 
@@ -285,6 +292,7 @@ class LiveTable {
       std::optional<Screen> screen;
       if (isatty(STDOUT_FILENO) == 1) screen.emplace();
       watch(screen ? 200ms : 1'000ms, screen.has_value());
+      mend();
     }
     client_.close();
     return finish();
@@ -295,6 +303,8 @@ class LiveTable {
   void take_data() {
     client_.on<T>([this](const T& message, const stratwire::Delivery& delivery) noexcept {
       board_.take(delivery.envelope, delivery.received_at, message);
+      // Nothing live comes before the replay is done.
+      if (state_ == ClientState::recovering) board_.count_replayed();
     });
   }
 
@@ -340,6 +350,16 @@ class LiveTable {
                     came.c_str(), lost.c_str());
         std::fflush(stdout);
       }
+    }
+  }
+
+  /// A line that was lost just before the end says nothing about what was lost: lets it come back.
+  void mend() {
+    const int interrupts = g_interrupted;
+    const auto end = Clock::now() + (interrupts == 0 ? kMendMax : kMendOnInterruptMax);
+    while (!over_ && was_live_ && state_ != ClientState::live && g_interrupted == interrupts &&
+           Clock::now() < end) {
+      [[maybe_unused]] const auto none = client_.receive_for<stratwire::Unsubscribed>(20ms);
     }
   }
 

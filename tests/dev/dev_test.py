@@ -28,7 +28,7 @@ class Usage(unittest.TestCase):
     def test_help_of_the_demo_lists_its_options(self):
         result = dev("demo", "--help")
         self.assertEqual(result.returncode, 0)
-        for option in ("--seconds", "--speed", "--codec"):
+        for option in ("--chaos", "--seconds", "--speed", "--codec"):
             self.assertIn(option, result.stdout)
 
     def test_wrong_usage_says_what_and_ends_with_2(self):
@@ -38,6 +38,7 @@ class Usage(unittest.TestCase):
                                  (["demo", "--seconds"], "--seconds needs a number, not ''"),
                                  (["demo", "--speed", "-1"], "--speed needs a number, not '-1'"),
                                  (["demo", "--codec", "xml"], "not 'xml'"),
+                                 (["demo", "--chaos", "--speed", "0"], "--chaos needs a pace"),
                                  (["format", "--chekc"], "no option '--chekc'"),
                                  (["fuzz", "--seconds", "x"], "--seconds needs a number, not 'x'"),
                                  (["bench", "fast"], "no bench 'fast'; there are: "),

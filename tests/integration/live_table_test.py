@@ -9,7 +9,7 @@ import fcntl
 import termios
 import unittest
 
-from programs import BIN, Program, Server, run
+from programs import BIN, Program, Server, run, stats
 
 
 class LiveTable(unittest.TestCase):
@@ -22,7 +22,8 @@ class LiveTable(unittest.TestCase):
                 self.assertEqual(program.code, 0, program.transcript())
                 self.assertIn("nothing was lost", program.out[-1])
                 self.assertRegex(program.out[-3], "^3000 messages .* 20 instruments")
-                self.assertRegex(program.out[-2], "^0 gaps  0 missed  0 decode errors  0 reconn")
+                self.assertRegex(program.out[-2],
+                                 "^0 gaps  0 missed  0 decode errors  0 reconnects  0 replayed$")
                 rows = [line.split() for line in program.out if "-USDC" in line]
                 self.assertEqual(len(rows), 20)
                 self.assertEqual(sum(int(row[2]) for row in rows), 3_000)
@@ -48,6 +49,29 @@ class LiveTable(unittest.TestCase):
             table.signal(signal.SIGINT)
             self.assertEqual(table.finish(), 1, table.transcript())
             self.assertIn("NOT complete", table.out[-1])
+
+    def test_cuts_are_counted_and_nothing_is_lost(self):
+        with Server("--demo", "--rate", 2_000) as server, \
+                Program("stratwire", "chaos", "--to", server.url, "--cut", "--reset", "--every", 0.4) as proxy:
+            url = proxy.wait_for_line("listening on", proxy.out).split(",")[0].split()[-1]
+            with Program("example_live_table", "--url", url, "--seconds", 2) as table:
+                self.assertEqual(table.finish(), 0, table.transcript())
+            replayed = stats(server)["replayed"]
+        self.assertIn("nothing was lost", table.out[-1])
+        totals = table.out[-2]
+        self.assertRegex(totals, r"^0 gaps  0 missed  0 decode errors  [1-9]\d* reconnects  [1-9]\d* replayed$")
+        # What a cut takes from a replay is sent again.
+        self.assertLessEqual(int(totals.split()[-2]), replayed)
+
+    def test_a_cut_without_a_replay_that_is_cut_counts_what_the_server_sent_again(self):
+        with Server("--demo", "--rate", 2_000) as server, \
+                Program("stratwire", "chaos", "--to", server.url, "--fault", "1 down 20000 cut") as proxy:
+            url = proxy.wait_for_line("listening on", proxy.out).split(",")[0].split()[-1]
+            with Program("example_live_table", "--url", url, "--seconds", 1.5) as table:
+                self.assertEqual(table.finish(), 0, table.transcript())
+            replayed = stats(server)["replayed"]
+        self.assertGreater(replayed, 0)
+        self.assertRegex(table.out[-2], rf" 1 reconnects  {replayed} replayed$")
 
     def test_no_message_is_no_success(self):
         with Server() as server:
