@@ -50,7 +50,6 @@ void add_kind(CLI::App& chaos, ChaosOptions& options, const char* name, FaultKin
       ->group("Faults of the clock");
 }
 
-/// \param least  of the amount
 void add_kind(CLI::App& chaos, ChaosOptions& options, const char* name, FaultKind kind,
               const char* unit, const char* help) {
   chaos

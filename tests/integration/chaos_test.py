@@ -120,6 +120,44 @@ class Schedule(unittest.TestCase):
         self.assertGreater(seen["reconnects"], 0)
         self.assertEqual((seen["gaps"], seen["unannounced"], seen["duplicates"], seen["out_of_order"]), (0, 0, 0, 0))
 
+    def faults_of_an_open_connection(self, *arguments, until):
+        """The fault events that one connection meets, until the last of them matches."""
+        with socket.create_server(("127.0.0.1", 0)) as server, \
+                Program("stratwire", "chaos", "--to", f"127.0.0.1:{server.getsockname()[1]}", "--every", 0.05,
+                        "--json", *arguments) as proxy:
+            proxy.wait_for_line('"listening"', proxy.out)
+            port = int(json.loads(proxy.out[0])["url"].rsplit(":", 1)[1])
+            with socket.create_connection(("127.0.0.1", port)):
+                proxy.wait_for_line(until, proxy.out)
+                proxy.signal(signal.SIGINT)
+                self.assertEqual(proxy.finish(), 0)
+        return [(line["kind"], line["direction"], line["amount"]) for line in json_lines(proxy)
+                if line["event"] == "fault"]
+
+    def test_a_throttle_lasts_until_the_next_one(self):
+        faults = self.faults_of_an_open_connection("--throttle", 1000, until='"amount":0')
+        self.assertEqual(faults[:4], [("throttle", "up", 1000), ("throttle", "down", 1000),
+                                      ("throttle", "up", 0), ("throttle", "down", 0)])
+
+    def test_the_direction_is_the_one_that_is_asked_for(self):
+        faults = self.faults_of_an_open_connection("--stall", 1, "--split", 10, "--direction", "up",
+                                                   until='"kind":"split"')
+        self.assertEqual({direction for _, direction, _ in faults}, {"up"})
+        self.assertLessEqual({(kind, amount) for kind, _, amount in faults}, {("stall", 1), ("split", 10)})
+        faults = self.faults_of_an_open_connection("--half-close", "--direction", "down", until="half_close")
+        self.assertEqual(faults[0], ("half_close", "down", 0))
+
+    def test_a_black_hole_swallows_once(self):
+        with socket.create_server(("127.0.0.1", 0)) as server, \
+                Program("stratwire", "chaos", "--to", f"127.0.0.1:{server.getsockname()[1]}", "--black-hole",
+                        "--every", 0.02, "--seconds", 0.5) as proxy:
+            url = proxy.wait_for_line("listening on", proxy.out).split(",")[0].split()[-1]
+            with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1]))) as client:
+                proxy.wait_for_line("connection 1 black-hole", proxy.out)
+                client.sendall(b"x")
+                self.assertEqual(proxy.finish(), 0)
+        self.assertIn("; 1 black-hole", proxy.out[-1])
+
     def test_the_same_seed_does_the_same(self):
         def kinds(seed):
             with socket.create_server(("127.0.0.1", 0)) as server, \
