@@ -62,6 +62,15 @@ Errc write_with(const void* object, void (*write)(ValueWriter&, const void*), st
 
 }  // namespace
 
+std::string& data_buffer() noexcept {
+  // One large struct must not cost memory for the rest of the thread's life.
+  constexpr std::size_t kKeptMax = 64 * 1024;
+  thread_local std::string buffer;
+  if (buffer.capacity() > kKeptMax) buffer = std::string{};
+  buffer.clear();
+  return buffer;
+}
+
 Result<void> write_value(Codec codec, const void* object,
                          void (*write)(ValueWriter& out, const void* object), std::string& out) {
   const std::size_t size_before = out.size();

@@ -1,5 +1,7 @@
 #include "json_tree.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -181,6 +183,17 @@ class Walker {
 struct JsonTreeParser::State {
   ondemand::parser parser{};
   std::vector<char> copy{};
+
+  /// By doubling: simdjson would allocate anew for every text that is a byte longer than all
+  /// before.
+  void make_room(std::size_t bytes) {
+    if (bytes <= parser.capacity()) return;
+    if (parser.allocate(std::bit_ceil(std::max(bytes, kCapacityMin))) != simdjson::SUCCESS) {
+      throw std::bad_alloc{};
+    }
+  }
+
+  static constexpr std::size_t kCapacityMin = 256;
 };
 
 JsonTreeParser::JsonTreeParser() : state_(std::make_unique<State>()) {}
@@ -199,6 +212,7 @@ Fault JsonTreeParser::parse(std::string_view bytes, std::size_t depth_max, Tree&
   if (!bytes.empty()) std::memcpy(state_->copy.data(), bytes.data(), bytes.size());
   std::memset(state_->copy.data() + bytes.size(), ' ', simdjson::SIMDJSON_PADDING);
   const simdjson::padded_string_view padded(state_->copy.data(), bytes.size(), state_->copy.size());
+  state_->make_room(bytes.size());
   ondemand::document document;
   if (state_->parser.iterate(padded).get(document) == simdjson::SUCCESS &&
       Walker(document, state_->copy.data(), depth_max, out).root()) {

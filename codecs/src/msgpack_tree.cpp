@@ -83,9 +83,7 @@ class Visitor {
   bool end_map_value() { return true; }
   bool end_map() { return finish(); }
   void parse_error(std::size_t /*parsed*/, std::size_t /*at*/) { refuse(Errc::syntax, at_); }
-  void insufficient_bytes(std::size_t /*parsed*/, std::size_t /*at*/) {
-    if (!fault_) refuse(Errc::truncated, bytes_.size());
-  }
+  void init() {}
   [[nodiscard]] bool referenced() const { return false; }
   void set_referenced(bool /*referenced*/) {}
 
@@ -129,14 +127,31 @@ class Visitor {
   Fault fault_{};
 };
 
+// msgpack::parse() allocates a stack for each call; this one keeps it.
+class Parser : public msgpack::detail::context<Parser> {
+ public:
+  /// \return whether a whole value was there and the visitor refused nothing
+  bool parse(std::string_view bytes, Visitor& visitor) {
+    visitor_ = &visitor;
+    init();
+    std::size_t consumed = 0;
+    return execute(bytes.data(), bytes.size(), consumed) == msgpack::PARSE_SUCCESS;
+  }
+  [[nodiscard]] Visitor& visitor() const noexcept { return *visitor_; }
+
+ private:
+  Visitor* visitor_ = nullptr;
+};
+
 }  // namespace
 
 Fault parse_msgpack(std::string_view bytes, std::size_t depth_max, Tree& out) noexcept try {
   out.reset(bytes);
   if (bytes.size() > kInputBytesMax) return fault(Errc::too_large, 0);
   Visitor visitor(bytes, depth_max, out);
-  std::size_t consumed = 0;
-  const bool complete = msgpack::parse(bytes.data(), bytes.size(), consumed, visitor);
+  // Kept for the thread: messages come in streams. It is as deep as the deepest of them.
+  thread_local Parser parser;
+  const bool complete = parser.parse(bytes, visitor);
   if (visitor.fault_found()) return visitor.fault_found();
   if (!complete) return fault(Errc::truncated, bytes.size());
   if (visitor.position() != bytes.size()) return fault(Errc::trailing_bytes, visitor.position());
@@ -146,7 +161,8 @@ Fault parse_msgpack(std::string_view bytes, std::size_t depth_max, Tree& out) no
 }
 
 Fault check_msgpack(std::string_view bytes, std::size_t depth_max) noexcept {
-  Tree tree;
+  // Kept for the thread, as above.
+  thread_local Tree tree;
   return parse_msgpack(bytes, depth_max, tree);
 }
 

@@ -206,6 +206,7 @@ class ClientLoop {
   std::string encoded_{};
   std::size_t reported_messages_ = 0;
   std::size_t reported_bytes_ = 0;
+  std::size_t reported_channels_max_ = 0;
 
   // Written by the thread that runs the loop, read by any.
   std::atomic<ClientState> state_{ClientState::connecting};

@@ -134,8 +134,11 @@ ClientLoop::Taken ClientLoop::take_control(Line& line) {
     hops_.times(beat->times, session_.clock(), line.arrival.at);
   }
   session_.control(line.id(), message_.envelope, std::move(message_.body), line.arrival);
-  if (session_.server_channels_max() != 0) {
-    mailbox_.set_channels_max(session_.server_channels_max());
+  // Under a mutex: not for every heartbeat.
+  if (const std::size_t said = session_.server_channels_max();
+      said != 0 && said != reported_channels_max_) {
+    reported_channels_max_ = said;
+    mailbox_.set_channels_max(said);
   }
   if (is_pong) {
     const std::lock_guard hold(told_mutex_);

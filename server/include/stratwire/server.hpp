@@ -95,13 +95,13 @@ class Publisher {
   /// Takes a copy of the message and returns; never blocks.
   ///
   /// \cost   no system call unless the server's thread sleeps; no allocation up to 128 bytes of
-  ///         text, but for the first message of a thread
+  ///         text, but for the first messages of a thread
   PublishStatus publish(const PriceUpdate& message) noexcept;
   PublishStatus publish(const AccountUpdate& message) noexcept;
   PublishStatus publish(const Event& message) noexcept;
   template <Described T>
   PublishStatus publish(const T& message) noexcept {
-    std::string data;
+    std::string& data = detail::data_buffer();
     if (!encode_data(Codec::msgpack, message, data)) return refuse();
     return publish(Event{described_name<T>(), RawValue{Codec::msgpack, data}});
   }

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <stratwire/codec.hpp>
+#include <stratwire/describe.hpp>
 
 #include "general_decoder.hpp"
 
@@ -53,6 +54,14 @@ void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
 }
 
 namespace stratwire {
+
+struct Fill {
+  double price = 0;
+  std::uint64_t size = 0;
+  std::string_view venue{};
+};
+STRATWIRE_DESCRIBE(Fill, price, size, venue)
+
 namespace {
 
 template <class Work>
@@ -114,6 +123,45 @@ TEST(MemoryJson, OtherFormsCostNoAllocationOnceWarm) {
     }
   });
   EXPECT_EQ(count, 0U);
+}
+
+TEST_P(Memory, EventsAndStructsCostNoAllocationOnceWarm) {
+  const Fill fill{142.3317, 17, kMint};
+  Decoder decoder(GetParam());
+  Message message;
+  std::string bytes;
+  Fill back;
+  const auto there_and_back = [&] {
+    std::string& data = detail::data_buffer();
+    ASSERT_TRUE(encode_data(GetParam(), fill, data).ok());
+    bytes.clear();
+    ASSERT_TRUE(
+        encode(GetParam(), {{"fills:A", 1}, Event{"Fill", {GetParam(), data}}}, bytes).ok());
+    ASSERT_TRUE(decoder.decode(bytes, message).ok());
+    ASSERT_TRUE(decode_data(std::get<Event>(message.body).data, back).ok());
+  };
+  there_and_back();
+  const std::size_t count = allocations_of([&] {
+    for (int i = 0; i < 100; ++i) there_and_back();
+  });
+  EXPECT_EQ(back.venue, kMint);
+  EXPECT_EQ(count, 0U);
+}
+
+TEST(MemoryJson, TextsThatGrowByAByteCostNoAllocationEach) {
+  Decoder decoder(Codec::json);
+  Message message;
+  std::string event;
+  event.reserve(8'192);
+  const std::size_t count = allocations_of([&] {
+    for (std::size_t bytes = 1; bytes < 4'000; ++bytes) {
+      event = R"({"type":"Event","event":"e","data":")";
+      event.append(bytes, 'x').append("\"}");
+      ASSERT_TRUE(decoder.decode(event, message).ok());
+    }
+  });
+  // A few for each doubling.
+  EXPECT_LT(count, 100U);
 }
 
 TEST_P(Memory, RefusalsOfEncodersCostNoAllocation) {

@@ -152,7 +152,7 @@ class Client {
   SendStatus send(std::string_view channel, const Event& message, std::uint64_t id = 0);
   template <Described T>
   SendStatus send(std::string_view channel, const T& message, std::uint64_t id = 0) {
-    std::string data;
+    std::string& data = detail::data_buffer();
     if (!encode_data(codec(), message, data)) return SendStatus::refused;
     return send(channel, Event{described_name<T>(), RawValue{codec(), data}}, id);
   }

@@ -33,7 +33,7 @@ auto with_data(Codec codec, const T& message, Use&& use) -> decltype(use(DataMes
   if constexpr (PlainData<T>) {
     return use(DataMessage{message});
   } else {
-    std::string data;
+    std::string& data = detail::data_buffer();
     if (auto encoded = encode_data(codec, message, data); !encoded.ok()) {
       if constexpr (std::same_as<decltype(use(DataMessage{})), SendStatus>) {
         return SendStatus::refused;
