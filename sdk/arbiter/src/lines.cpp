@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <stratwire/limits.hpp>
 #include <stratwire/queue/machine.hpp>
 #include <stratwire/session/channel_name.hpp>
 
@@ -116,6 +117,12 @@ bool is_wildcard(std::string_view channel) noexcept {
   return channel.ends_with(":*");
 }
 
+bool covers(std::string_view wildcard, std::string_view channel) {
+  const auto kind = session::parse_channel_name(wildcard, session::Wildcards::allowed);
+  const auto name = session::parse_channel_name(channel, session::Wildcards::refused);
+  return kind.ok() && name.ok() && kind->covers(*name);
+}
+
 }  // namespace
 
 // ---- Making
@@ -218,7 +225,7 @@ Lines::Look Lines::look_at_replays() {
   if (!replays_.next(now_, replayed_)) return {};
   if (replayed_.delivery == nullptr) {
     for (const std::string& channel : replayed_.ended) {
-      arbiter_.replay_ended(replayed_.line, channel, now_);
+      arbiter_.replay_ended(replayed_.line, channel, replayed_.outcome, now_);
     }
     return {true};
   }
@@ -286,7 +293,15 @@ const LineDelivery* Lines::on(const action::HandGap& hand) {
 }
 
 const LineDelivery* Lines::on(const action::AskReplay& ask) {
-  replays_.ask(ask.line, ask.channel, ask.epoch, ask.seq);
+  std::vector<ResumePoint> beside;
+  if (is_wildcard(ask.channel)) {
+    arbiter_.cursors(ask.epoch, [&](std::string_view channel, std::uint64_t seq) {
+      if (beside.size() < limits::kResumePointsMax - 1 && covers(ask.channel, channel)) {
+        beside.push_back({std::string{channel}, ask.epoch, seq});
+      }
+    });
+  }
+  replays_.ask(ask.line, {std::string{ask.channel}, ask.epoch, ask.seq}, std::move(beside));
   return nullptr;
 }
 
@@ -363,7 +378,7 @@ void Lines::notice(std::size_t line, const Delivery& delivery) {
 
 void Lines::answered(std::size_t line, const Subscribed& answer) {
   for (const ChannelResult& result : answer.results) {
-    if (result.code != Errc::ok || is_wildcard(result.channel)) continue;
+    if (result.code != Errc::ok) continue;
     arbiter_.started(line, result.channel, result.epoch, result.head, now_);
   }
 }
@@ -371,14 +386,10 @@ void Lines::answered(std::size_t line, const Subscribed& answer) {
 void Lines::left(const Unsubscribed& answer) {
   for (const ChannelResult& result : answer.results) {
     if (wished_.contains(result.channel)) continue;
-    if (!is_wildcard(result.channel)) {
-      arbiter_.forget(result.channel);
-      continue;
-    }
-    const auto kind = session::parse_channel_name(result.channel, session::Wildcards::allowed);
+    arbiter_.forget(result.channel);
+    if (!is_wildcard(result.channel)) continue;
     arbiter_.forget_if([&](std::string_view channel) {
-      const auto name = session::parse_channel_name(channel, session::Wildcards::refused);
-      return kind.ok() && name.ok() && kind->covers(*name) && !wished_.contains(channel);
+      return covers(result.channel, channel) && !wished_.contains(channel);
     });
   }
 }

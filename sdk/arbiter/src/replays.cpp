@@ -1,6 +1,7 @@
 #include "replays.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <stratwire/limits.hpp>
@@ -11,6 +12,7 @@ namespace stratwire::arbiter {
 namespace {
 
 using detail::ClientAccess;
+using Outcome = session::LineArbiter::Replayed;
 
 ClientConfig replay_config(ClientConfig config) {
   constexpr std::string_view kSuffix = " replay";
@@ -47,11 +49,10 @@ Replays::Replays(const std::vector<ClientConfig>& lines, std::shared_ptr<queue::
   for (const ClientConfig& config : lines) lines_.emplace_back().config = replay_config(config);
 }
 
-void Replays::ask(std::size_t line, std::string_view channel, std::uint64_t epoch,
-                  std::uint64_t seq) {
-  std::vector<ResumePoint>& waiting = lines_[line].waiting;
-  std::erase_if(waiting, [&](const ResumePoint& point) { return point.channel == channel; });
-  waiting.push_back({std::string{channel}, epoch, seq});
+void Replays::ask(std::size_t line, ResumePoint point, std::vector<ResumePoint> beside) {
+  std::vector<Asked>& waiting = lines_[line].waiting;
+  std::erase_if(waiting, [&](const Asked& one) { return one.point.channel == point.channel; });
+  waiting.push_back({std::move(point), std::move(beside)});
   count();
 }
 
@@ -75,6 +76,9 @@ bool Replays::look_at(std::size_t index, Instant now, Replayed& out) {
   const bool over = ClientAccess::has_ended(line.active->client) || now >= line.active->until;
   out.delivery = ClientAccess::next(line.active->client);
   if (out.delivery == nullptr ? over : is_end(*out.delivery, line.active->answered)) {
+    const auto* const event =
+        out.delivery == nullptr ? nullptr : out.delivery->get_if<StateEvent>();
+    if (event != nullptr && event->state == ClientState::live) out.outcome = Outcome::all;
     finish(line, out);
     return true;
   }
@@ -83,13 +87,19 @@ bool Replays::look_at(std::size_t index, Instant now, Replayed& out) {
 
 /// True when it failed, so that there is something to tell.
 bool Replays::begin(Line& line, Instant now, Replayed& out) {
-  std::vector<ResumePoint> points = std::exchange(line.waiting, {});
-  if (points.size() > limits::kChannelsPerConnectionMax) {
-    line.waiting.assign(points.begin() + limits::kChannelsPerConnectionMax, points.end());
-    points.resize(limits::kChannelsPerConnectionMax);
-  }
   std::vector<std::string> channels;
-  for (const ResumePoint& point : points) channels.push_back(point.channel);
+  std::vector<ResumePoint> points;
+  std::size_t taken = 0;
+  for (; taken < line.waiting.size() && taken < limits::kChannelsPerConnectionMax; ++taken) {
+    Asked& asked = line.waiting[taken];
+    // All of one wildcard's points fit; those of several may have to take turns.
+    if (points.size() + 1 + asked.beside.size() > limits::kResumePointsMax) break;
+    channels.push_back(asked.point.channel);
+    points.push_back(std::move(asked.point));
+    std::move(asked.beside.begin(), asked.beside.end(), std::back_inserter(points));
+  }
+  line.waiting.erase(line.waiting.begin(),
+                     line.waiting.begin() + static_cast<std::ptrdiff_t>(taken));
   auto client =
       closed_ ? Result<Client>{Error{Errc::closed}} : ClientAccess::open(line.config, wait_);
   if (client.ok() && client->subscribe(channels, points).ok()) {

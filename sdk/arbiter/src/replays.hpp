@@ -6,11 +6,11 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <stratwire/client.hpp>
 #include <stratwire/queue/wait.hpp>
+#include <stratwire/session/line_arbiter.hpp>
 #include <stratwire/session/time.hpp>
 
 namespace stratwire::arbiter {
@@ -30,7 +30,8 @@ class Replays {
   Replays(const std::vector<ClientConfig>& lines, std::shared_ptr<queue::Wait> wait,
           Duration replay_max);
 
-  void ask(std::size_t line, std::string_view channel, std::uint64_t epoch, std::uint64_t seq);
+  /// \param beside  for `kind:*`, where channels of the kind are; they are not asked for themselves
+  void ask(std::size_t line, ResumePoint point, std::vector<ResumePoint> beside = {});
 
   struct Replayed {
     std::size_t line = 0;
@@ -38,6 +39,7 @@ class Replays {
     const Delivery* delivery = nullptr;
     /// Channels whose replay is over, well or not.
     std::vector<std::string> ended{};
+    session::LineArbiter::Replayed outcome = session::LineArbiter::Replayed::not_all;
   };
   /// The next thing that came; false when there is none.
   [[nodiscard]] bool next(Instant now, Replayed& out);
@@ -49,6 +51,10 @@ class Replays {
   void close() noexcept;
 
  private:
+  struct Asked {
+    ResumePoint point{};
+    std::vector<ResumePoint> beside{};
+  };
   struct Active {
     Client client;
     std::vector<std::string> channels{};
@@ -57,7 +63,7 @@ class Replays {
   };
   struct Line {
     ClientConfig config{};
-    std::vector<ResumePoint> waiting{};
+    std::vector<Asked> waiting{};
     std::optional<Active> active{};
   };
 

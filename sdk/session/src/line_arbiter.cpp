@@ -85,6 +85,9 @@ void LineArbiter::begin(Channel& channel, std::uint64_t epoch, std::uint64_t seq
 }
 
 void LineArbiter::forget(std::string_view channel) {
+  if (const auto found = wildcards_.find(channel); found != wildcards_.end()) {
+    wildcards_.erase(found);
+  }
   if (Channel* const known = find(channel)) forget(*known);
 }
 
@@ -102,6 +105,7 @@ void LineArbiter::forget(Channel& channel) {
   channel.asking = kNoLine;
   channel.due = kNever;
   channel.past.clear();
+  channel.firsts.clear();
   std::fill(channel.places.begin(), channel.places.end(), Place{});
 }
 
@@ -112,20 +116,24 @@ void LineArbiter::link(std::size_t line, Link link, Instant now) {
   if (changed.link == link) return;
   if (changed.link == Link::up) ++changed.generation;
   changed.link = link;
+  reconsider_wildcards();
   for (auto& [name, channel] : channels_) {
     if (channel.phase == Phase::idle) continue;
-    reconsider_epoch(channel, now);
-    if (channel.phase == Phase::running) settle(channel, now);
+    if (channel.phase != Phase::finding) reconsider_epoch(channel, now);
+    if (channel.phase != Phase::between_epochs) settle(channel, now);
   }
+  ask_wildcards(now);
 }
 
 void LineArbiter::started(std::size_t line, std::string_view name, std::uint64_t epoch,
                           std::uint64_t head, Instant now) {
+  if (name.ends_with(":*")) return wildcard_started(line, name, epoch, head, now);
   Channel& channel = channel_of(name);
   const Place* const place = here(channel, line);
   // Where it flows already, messages up to the head may still be on their way.
   if (place == nullptr || place->epoch != epoch) note_place(channel, line, epoch, head);
   if (channel.phase == Phase::idle) return begin(channel, epoch, head);
+  if (channel.phase == Phase::finding) return;
   reconsider_epoch(channel, now);
   if (channel.phase != Phase::running || channel.epoch != epoch) return;
   note_head(channel, head, now);
@@ -141,6 +149,7 @@ LineArbiter::Decision LineArbiter::message(const LineCopy& copy, Instant now) {
   if (copy.source == CopySource::live) note_skip(channel, copy);
   if (channel.phase != Phase::running || copy.epoch != channel.epoch) [[unlikely]] {
     if (!enter(channel, copy, now)) return {Verdict::foreign};
+    if (channel.phase == Phase::finding) return hold(channel, copy, now);
   }
   if (copy.seq <= channel.seq) return {later_copy(channel, copy)};
   if (copy.seq != channel.seq + 1) return hold(channel, copy, now);
@@ -153,7 +162,10 @@ LineArbiter::Decision LineArbiter::message(const LineCopy& copy, Instant now) {
 /// Whether the channel is in the copy's epoch now.
 bool LineArbiter::enter(Channel& channel, const LineCopy& copy, Instant now) {
   const bool live = copy.source == CopySource::live;
-  if (live && channel.phase == Phase::idle) begin(channel, copy.epoch, copy.seq - 1);
+  if (channel.phase == Phase::idle || channel.phase == Phase::finding) {
+    if (!find_beginning(channel, copy, now)) return false;
+    if (channel.phase == Phase::finding) return true;
+  }
   if (live) reconsider_epoch(channel, now);
   if (channel.phase == Phase::running && channel.epoch == copy.epoch) return true;
   if (live) ++lines_[copy.line].counts.foreign;
@@ -235,7 +247,7 @@ LineArbiter::Verdict LineArbiter::compare(const Channel& channel, Seen& seen,
 void LineArbiter::gap(std::size_t line, CopySource source, std::string_view name, const Gap& gap,
                       Instant now) {
   Channel& channel = channel_of(name);
-  if (source == CopySource::replay) return replay_gap(channel, line, gap);
+  if (source == CopySource::replay) return replay_gap(channel, line, gap, now);
   LineCounts& counts = lines_[line].counts;
   ++counts.holes;
   if (gap.to >= gap.from) counts.missed += gap.to - gap.from + 1;
@@ -246,10 +258,10 @@ void LineArbiter::gap(std::size_t line, CopySource source, std::string_view name
     channel.places[line] = {};
   } else {
     note_place(channel, line, gap.epoch, gap.to);
-    if (channel.phase == Phase::idle) begin(channel, gap.epoch, gap.from - 1);
+    begin_with_gap(channel, line, source, gap, now);
     if (channel.phase == Phase::running && channel.epoch == gap.epoch) channel.reason = gap.reason;
   }
-  if (channel.phase == Phase::idle) return;
+  if (channel.phase == Phase::idle || channel.phase == Phase::finding) return;
   reconsider_epoch(channel, now);
   if (channel.phase != Phase::running) return;
   if (gap.to != 0 && gap.epoch == channel.epoch) note_head(channel, gap.to, now);
@@ -257,14 +269,20 @@ void LineArbiter::gap(std::size_t line, CopySource source, std::string_view name
 }
 
 /// The line need not be asked for that again. The replay goes on: it may have what is behind it.
-void LineArbiter::replay_gap(Channel& channel, std::size_t line, const Gap& gap) {
+void LineArbiter::replay_gap(Channel& channel, std::size_t line, const Gap& gap, Instant now) {
+  if (gap.to != 0) begin_with_gap(channel, line, CopySource::replay, gap, now);
   if (channel.phase != Phase::running || gap.epoch != channel.epoch) return;
   if (gap.from > channel.seq + 1 || gap.to <= channel.seq) return;
   channel.reason = gap.reason;
   channel.asked |= 1u << line;
+  // Nothing need come behind it: then nothing else tells of the hole.
+  note_head(channel, gap.to, now);
+  wait_until(channel, now);
 }
 
-void LineArbiter::replay_ended(std::size_t line, std::string_view name, Instant now) {
+void LineArbiter::replay_ended(std::size_t line, std::string_view name, Replayed replayed,
+                               Instant now) {
+  if (name.ends_with(":*")) return wildcard_replayed(line, name, replayed, now);
   Channel* const channel = find(name);
   if (channel == nullptr || channel->asking != line) return;
   channel->asking = kNoLine;

@@ -25,6 +25,7 @@ LineArbiter::Decision LineArbiter::hold(Channel& channel, const LineCopy& copy, 
   if (copy.source == CopySource::live) ++lines_[copy.line].counts.wins;
   while (is_over_full() && held_size(channel) != 0) {
     ++counts_.overflows;
+    if (channel.phase == Phase::finding) give_up_finding(channel, now);
     give_up_hole(channel);
     release_run(channel);
   }
@@ -34,6 +35,11 @@ LineArbiter::Decision LineArbiter::hold(Channel& channel, const LineCopy& copy, 
 
 /// Releases what is next, and sees to the hole that comes then, if any.
 void LineArbiter::settle(Channel& channel, Instant now) {
+  if (channel.phase == Phase::finding) {
+    const Instant patience = channel.head_at + config_.hold_max + config_.replay_max;
+    if (now < patience) return wait_until(channel, patience);
+    give_up_finding(channel, now);
+  }
   for (;;) {
     release_run(channel);
     if (held_size(channel) == 0 && channel.head <= channel.seq) {
@@ -97,8 +103,10 @@ bool LineArbiter::wait_or_ask(Channel& channel, Instant now) {
   return true;
 }
 
-/// Whether a line that is up has not yet been where the hole begins.
-bool LineArbiter::may_still_come(Channel& channel) noexcept {
+/// Whether a line that is up has not yet been where the hole begins, or is asked for all of the
+/// channel's kind.
+bool LineArbiter::may_still_come(Channel& channel) {
+  if (is_asked_with_its_kind(channel)) return true;
   for (std::size_t line = 0; line < lines_.size(); ++line) {
     if (lines_[line].link != Link::up) continue;
     const Place* const place = here(channel, line);
@@ -166,6 +174,7 @@ void LineArbiter::tick(Instant now) {
     if (channel.troubled) troubled_[kept++] = &channel;
   }
   troubled_.resize(kept);
+  ask_wildcards(now);
 }
 
 }  // namespace stratwire::session

@@ -228,7 +228,7 @@ class Simulation {
     if (replay.at.seq >= replay.to || (!world_.replays_are_perfect && chance(40))) {
       const Replay done = replay;
       replays_.erase(replays_.begin() + static_cast<std::ptrdiff_t>(index));
-      arbiter_.replay_ended(done.line, done.channel, now_);
+      arbiter_.replay_ended(done.line, done.channel, LineArbiter::Replayed::all, now_);
       return act();
     }
     const std::uint64_t head = ledger_.head(replay.channel, replay.at.epoch);

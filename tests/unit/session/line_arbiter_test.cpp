@@ -60,8 +60,8 @@ class Desk : public LineArbiter {
     link(line, to, now);
     act();
   }
-  void ended(std::size_t line) {
-    replay_ended(line, channel, now);
+  void ended(std::size_t line, Replayed replayed = Replayed::all) {
+    replay_ended(line, asked, replayed, now);
     act();
   }
   void after(Duration passed) {
@@ -74,6 +74,7 @@ class Desk : public LineArbiter {
 
   Instant now = t0;
   std::string channel = kChannel;
+  std::string asked = kChannel;  // What replays are asked of.
   std::uint64_t epoch = kEpoch;
   std::map<std::uint32_t, std::string> slots{};
   Lines heard{};
@@ -93,7 +94,7 @@ class Desk : public LineArbiter {
                     (hand.gap.epoch == kEpoch ? "" : " of the next epoch"));
   }
   void on(const arbiter_action::AskReplay& ask) {
-    EXPECT_EQ(ask.channel, channel);
+    EXPECT_EQ(ask.channel, asked);
     heard.push_back("ask " + std::to_string(ask.line) + " since " + std::to_string(ask.seq) +
                     (ask.epoch == kEpoch ? "" : " of the next epoch"));
   }
@@ -570,6 +571,140 @@ TEST(LineArbiter, SixteenLinesAreToldApart) {
   desk.copy(15, 1);
   EXPECT_EQ(desk.copy(14, 1, 500), Verdict::divergence);
   EXPECT_EQ(desk.take(), (Lines{"1 of 15", "divergence 1: 15 and 14"}));
+}
+
+// ---- Wildcards
+
+/// Both lines followed prices:* when 10 messages had been published, in all channels.
+class LineArbiterWildcard : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    desk.asked = "prices:*";
+    follows(0, 10);
+    follows(1, 10);
+    EXPECT_EQ(desk.take(), Lines{});
+  }
+  void follows(std::size_t line, std::uint64_t position, std::uint64_t epoch = kEpoch) {
+    desk.started(line, "prices:*", epoch, position, desk.now);
+    desk.goes(line, Link::up);
+    desk.after(0s);
+  }
+  void both_go() {
+    desk.goes(0, Link::down);
+    desk.goes(1, Link::down);
+  }
+  void comes_back(std::size_t line, std::uint64_t position) {
+    desk.goes(line, Link::up);
+    follows(line, position);
+  }
+  Desk desk{};
+};
+
+TEST_F(LineArbiterWildcard, AChannelBeginsWithTheFirstMessageOfALineThatWasThereFromTheStart) {
+  EXPECT_EQ(desk.copy(0, 7), Verdict::deliver);
+  EXPECT_EQ(desk.copy(1, 7), Verdict::duplicate);
+  EXPECT_EQ(desk.take(), Lines{"7 of 0"});
+}
+
+TEST_F(LineArbiterWildcard, WhatWasPublishedWhileAllWereAwayComesFirst) {
+  both_go();
+  comes_back(1, 15);
+  EXPECT_EQ(desk.take(), Lines{"ask 1 since 10"});
+  EXPECT_EQ(desk.copy(1, 9), Verdict::hold);
+  EXPECT_EQ(desk.replayed(1, 7), Verdict::deliver);
+  EXPECT_EQ(desk.replayed(1, 8), Verdict::deliver);
+  EXPECT_EQ(desk.take(), (Lines{"7 of 1", "8 of 1", "9 of 1"}));
+  desk.ended(1);
+  EXPECT_EQ(desk.copy(1, 10), Verdict::deliver);
+  EXPECT_EQ(desk.held(), 0u);
+}
+
+TEST_F(LineArbiterWildcard, AChannelThatNobodyPublishedMeanwhileBeginsOnceTheReplayIsOver) {
+  both_go();
+  comes_back(1, 15);
+  EXPECT_EQ(desk.copy(1, 9), Verdict::hold);
+  desk.take();
+  desk.ended(1);
+  EXPECT_EQ(desk.take(), Lines{"9 of 1"});
+}
+
+TEST_F(LineArbiterWildcard, AReplayThatFailedIsAskedForAgain) {
+  both_go();
+  comes_back(1, 15);
+  EXPECT_EQ(desk.copy(1, 9), Verdict::hold);
+  desk.take();
+  desk.ended(1, LineArbiter::Replayed::not_all);
+  EXPECT_EQ(desk.take(), Lines{});
+  desk.after(1s);
+  EXPECT_EQ(desk.take(), Lines{"ask 1 since 10"});
+  desk.ended(1);
+  EXPECT_EQ(desk.take(), Lines{"9 of 1"});
+}
+
+TEST_F(LineArbiterWildcard, WhatNoReplayTellsIsToldAsMissing) {
+  both_go();
+  comes_back(1, 15);
+  EXPECT_EQ(desk.copy(1, 9), Verdict::hold);
+  desk.take();
+  desk.asked = kChannel;  // The wildcard's replay never ends; the channel's own says nothing.
+  desk.after(1020ms);
+  EXPECT_EQ(desk.take(), Lines{"ask 1 since 0"});
+  desk.ended(1);
+  desk.after(1s);
+  EXPECT_EQ(desk.take(), (Lines{"gap 1-8 upstream", "9 of 1"}));
+}
+
+TEST_F(LineArbiterWildcard, WhatTheLogNoLongerHasIsAGapEvenIfNothingComesBehindIt) {
+  both_go();
+  comes_back(1, 15);
+  desk.lost(1, 7, 8, Gap::Reason::retention, CopySource::replay);
+  desk.take();
+  desk.ended(1);
+  desk.asked = kChannel;
+  desk.after(0s);
+  desk.after(2s);
+  EXPECT_EQ(desk.take(), Lines{"gap 7-8 retention"});
+}
+
+TEST_F(LineArbiterWildcard, ALineThatCameBackIsNotTrustedForWhatTheOtherMayBringYet) {
+  desk.goes(1, Link::down);
+  comes_back(1, 15);
+  EXPECT_EQ(desk.take(), Lines{"ask 1 since 10"});
+  EXPECT_EQ(desk.copy(1, 9), Verdict::hold);
+  EXPECT_EQ(desk.copy(0, 8), Verdict::deliver) << "it was there all the time";
+  EXPECT_EQ(desk.take(), (Lines{"8 of 0", "9 of 1"}));
+}
+
+TEST_F(LineArbiterWildcard, ChannelsThatAreKnownAreAskedForFromWhereTheyAre) {
+  desk.copy(0, 7);
+  both_go();
+  comes_back(0, 15);
+  std::vector<std::string> cursors;
+  desk.cursors(kEpoch, [&](std::string_view channel, std::uint64_t seq) {
+    cursors.push_back(std::string{channel} + ' ' + std::to_string(seq));
+  });
+  EXPECT_EQ(cursors, Lines{"prices:A 7"});
+  desk.take();
+  EXPECT_EQ(desk.replayed(0, 8), Verdict::deliver) << "quiet since then: nothing else tells of it";
+}
+
+TEST_F(LineArbiterWildcard, AllOfANewEpochIsWanted) {
+  both_go();
+  desk.epoch = kNextEpoch;
+  desk.goes(0, Link::up);
+  follows(0, 5, kNextEpoch);
+  EXPECT_EQ(desk.take(), Lines{"ask 0 since 0 of the next epoch"});
+  EXPECT_EQ(desk.replayed(0, 1), Verdict::deliver);
+  EXPECT_EQ(desk.copy(0, 2), Verdict::deliver);
+}
+
+TEST_F(LineArbiterWildcard, OneThatNobodyWantsAnyMoreIsNotAskedFor) {
+  both_go();
+  desk.forget("prices:*");
+  desk.goes(1, Link::up);
+  desk.after(0s);
+  EXPECT_EQ(desk.take(), Lines{});
+  EXPECT_EQ(desk.copy(1, 9), Verdict::deliver);
 }
 
 }  // namespace

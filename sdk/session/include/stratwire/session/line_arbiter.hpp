@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -100,7 +101,8 @@ struct HandGap {
   Gap gap{};
 };
 /// Ask this line for all after a point, beside what it is sent live. What comes is given to
-/// message() and gap() as CopySource::replay; ends in replay_ended().
+/// message() and gap() as CopySource::replay; ends in replay_ended(). For `kind:*` the number is a
+/// position, and channels of the kind that are known are asked for from where they are: cursors().
 struct AskReplay {
   std::size_t line = 0;
   std::string_view channel{};
@@ -124,6 +126,10 @@ using ArbiterAction =
 /// one after the other; where none has it, one Gap names exactly what is missing. A channel ends
 /// its epoch when no line that is up is in it any more: one Gap epoch_change, then the new one
 /// from its first message.
+///
+/// A channel of `kind:*` begins with its first message behind the position at which the first line
+/// followed that. A line that follows later, or again, is asked for what is behind that position;
+/// until it has said so, what it brings of a channel that nobody knows waits.
 ///
 /// No I/O, no thread, no clock: call one function for each thing that happens, do what the verdict
 /// says, then what next_action() says until it says nothing.
@@ -163,16 +169,18 @@ class LineArbiter {
 
   /// A line came or went. What it brought before it went says nothing about what it brings next.
   void link(std::size_t line, Link link, Instant now);
-  /// A subscription of a line was granted: it brings what is after `head`.
+  /// A subscription of a line was granted: it brings what is after `head`, for `kind:*` a position.
   void started(std::size_t line, std::string_view channel, std::uint64_t epoch, std::uint64_t head,
                Instant now);
   [[nodiscard]] Decision message(const LineCopy& copy, Instant now);
   /// A Gap of a line, or of a replay.
   void gap(std::size_t line, CopySource source, std::string_view channel, const Gap& gap,
            Instant now);
-  /// A replay has brought all that it can, or has failed.
-  void replay_ended(std::size_t line, std::string_view channel, Instant now);
-  /// Nobody wants this channel any more; its next message is a first one.
+  /// Whether a replay has brought all that the server has.
+  enum class Replayed : std::uint8_t { all, not_all };
+  /// A replay is over, well or not.
+  void replay_ended(std::size_t line, std::string_view channel, Replayed replayed, Instant now);
+  /// Nobody wants this channel, or `kind:*`, any more; its next message is a first one.
   void forget(std::string_view channel);
   /// As above, for every channel that `unwanted` is true for.
   template <class Unwanted>
@@ -192,6 +200,16 @@ class LineArbiter {
 
   // ---- How things are
 
+  /// Calls `use(channel, seq)` for each channel that is in this epoch: up to there it was handed
+  /// over.
+  template <class Use>
+  void cursors(std::uint64_t epoch, Use&& use) const {
+    for (const auto& [name, channel] : channels_) {
+      if (channel.phase == Phase::running && channel.epoch == epoch) {
+        use(channel.name, channel.seq);
+      }
+    }
+  }
   [[nodiscard]] Link link(std::size_t line) const noexcept { return lines_[line].link; }
   [[nodiscard]] const LineCounts& counts(std::size_t line) const noexcept {
     return lines_[line].counts;
@@ -233,6 +251,8 @@ class LineArbiter {
   };
   enum class Phase : std::uint8_t {
     idle,  // Nothing is known, or nobody wants it.
+    // Lines have brought of it, but none of those that tell with what it begins.
+    finding,
     running,
     between_epochs,  // The last one was ended, and no other has begun.
   };
@@ -254,6 +274,21 @@ class LineArbiter {
     Instant due = kNever;
     bool troubled = false;  // In troubled_.
     std::vector<std::uint64_t> past{};
+    std::vector<std::uint64_t> firsts{};  // While finding: the first number of each line; 0 = none.
+  };
+  // How a line follows a wildcard; says nothing when the generation is not the line's.
+  struct Cover {
+    std::uint32_t generation = 0;
+    std::uint64_t epoch = 0;
+    std::uint64_t position = 0;
+    bool whole = false;   // It brings, or has brought, all behind the wildcard's position.
+    bool asking = false;  // For what it does not bring.
+    Instant ask_at{};     // Not before.
+  };
+  struct Wildcard {
+    std::uint64_t epoch = 0;
+    std::uint64_t position = 0;  // Of the first line that followed it.
+    std::vector<Cover> covers{};
   };
   struct Hash {
     using is_transparent = void;
@@ -297,11 +332,29 @@ class LineArbiter {
   [[nodiscard]] static std::size_t held_size(const Channel& channel) noexcept {
     return channel.held.size() - channel.held_begin;
   }
-  [[nodiscard]] bool may_still_come(Channel& channel) noexcept;
+  [[nodiscard]] bool may_still_come(Channel& channel);
+  [[nodiscard]] bool is_asked_with_its_kind(const Channel& channel);
   [[nodiscard]] bool may_come_back(const Channel& channel) const noexcept;
   [[nodiscard]] std::size_t line_to_ask(Channel& channel) noexcept;
   void wait_until(Channel& channel, Instant due);
-  void replay_gap(Channel& channel, std::size_t line, const Gap& gap);
+  void replay_gap(Channel& channel, std::size_t line, const Gap& gap, Instant now);
+  void begin_with_gap(Channel& channel, std::size_t line, CopySource source, const Gap& gap,
+                      Instant now);
+
+  // Wildcards.
+  void wildcard_started(std::size_t line, std::string_view name, std::uint64_t epoch,
+                        std::uint64_t position, Instant now);
+  void wildcard_replayed(std::size_t line, std::string_view name, Replayed replayed, Instant now);
+  void reconsider_wildcards();
+  void reconsider(Wildcard& wildcard);
+  void ask_wildcards(Instant now);
+  [[nodiscard]] Cover* cover(Wildcard& wildcard, std::size_t line) noexcept;
+  [[nodiscard]] Wildcard* wildcard_of(std::string_view channel);
+  enum class Beginning : std::uint8_t { here, unknown };
+  [[nodiscard]] Beginning beginning(std::string_view channel, const LineCopy& copy);
+  [[nodiscard]] bool find_beginning(Channel& channel, const LineCopy& copy, Instant now);
+  void begin_found(Channel& channel, std::uint64_t epoch, std::uint64_t seq, Instant now);
+  void give_up_finding(Channel& channel, Instant now);
 
   // Epochs.
   void reconsider_epoch(Channel& channel, Instant now);
@@ -311,7 +364,8 @@ class LineArbiter {
   LineArbiterConfig config_;
   std::vector<Line> lines_;
   std::unordered_map<std::string, Channel, Hash, std::equal_to<>> channels_{};
-  std::vector<Channel*> troubled_{};  // They have a hole.
+  std::map<std::string, Wildcard, std::less<>> wildcards_{};
+  std::vector<Channel*> troubled_{};  // They have a hole, or wait for their beginning.
   Instant next_tick_ = kNever;
   std::vector<std::uint32_t> free_slots_{};
   std::uint32_t slots_ = 0;  // That were ever used.

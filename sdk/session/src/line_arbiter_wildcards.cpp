@@ -1,0 +1,177 @@
+// With what a channel of `kind:*` begins.
+
+#include <algorithm>
+
+#include <stratwire/session/channel_name.hpp>
+#include <stratwire/session/line_arbiter.hpp>
+
+namespace stratwire::session {
+
+// ---- Who follows it, and from where
+
+/// How the line follows it, if it does.
+LineArbiter::Cover* LineArbiter::cover(Wildcard& wildcard, std::size_t line) noexcept {
+  Cover& cover = wildcard.covers[line];
+  const bool follows = cover.generation == lines_[line].generation && lines_[line].link == Link::up;
+  return follows ? &cover : nullptr;
+}
+
+/// That which covers the channel, if one does.
+LineArbiter::Wildcard* LineArbiter::wildcard_of(std::string_view channel) {
+  if (wildcards_.empty()) return nullptr;
+  const auto name = parse_channel_name(channel, Wildcards::refused);
+  if (!name.ok()) return nullptr;
+  const auto found = wildcards_.find(std::string{name->kind} + ":*");
+  return found == wildcards_.end() ? nullptr : &found->second;
+}
+
+void LineArbiter::wildcard_started(std::size_t line, std::string_view name, std::uint64_t epoch,
+                                   std::uint64_t position, Instant now) {
+  const auto [at, is_new] = wildcards_.try_emplace(std::string{name});
+  Wildcard& wildcard = at->second;
+  if (is_new) {
+    wildcard = {epoch, position, {}};
+    wildcard.covers.resize(lines_.size());
+  }
+  // Where it flows already, it goes on doing so.
+  const Cover* const known = cover(wildcard, line);
+  if (known != nullptr && known->epoch == epoch) return;
+  wildcard.covers[line] = {lines_[line].generation,       epoch, position,
+                           position <= wildcard.position, false, now};
+  reconsider(wildcard);
+  ask_wildcards(now);
+}
+
+void LineArbiter::reconsider_wildcards() {
+  for (auto& [name, wildcard] : wildcards_) reconsider(wildcard);
+}
+
+/// It stays in its epoch while a line that is up is in it; all of the next one is wanted.
+void LineArbiter::reconsider(Wildcard& wildcard) {
+  std::uint64_t next = 0;
+  for (std::size_t line = 0; line < lines_.size(); ++line) {
+    const Cover* const one = cover(wildcard, line);
+    if (one == nullptr) continue;
+    if (one->epoch == wildcard.epoch) return;
+    next = std::max(next, one->epoch);
+  }
+  if (next == 0) return;
+  wildcard.epoch = next;
+  wildcard.position = 0;
+  for (Cover& one : wildcard.covers) one.whole = one.position == 0;
+}
+
+void LineArbiter::ask_wildcards(Instant now) {
+  for (auto& [name, wildcard] : wildcards_) {
+    for (std::size_t line = 0; line < lines_.size(); ++line) {
+      Cover* const one = cover(wildcard, line);
+      if (one == nullptr || one->epoch != wildcard.epoch || one->whole || one->asking) continue;
+      if (now < one->ask_at) {
+        next_tick_ = std::min(next_tick_, one->ask_at);
+        continue;
+      }
+      one->asking = true;
+      ++lines_[line].counts.replays;
+      actions_.emplace_back(
+          arbiter_action::AskReplay{line, name, wildcard.epoch, wildcard.position});
+    }
+  }
+}
+
+void LineArbiter::wildcard_replayed(std::size_t line, std::string_view name, Replayed replayed,
+                                    Instant now) {
+  const auto found = wildcards_.find(name);
+  if (found == wildcards_.end()) return;
+  Wildcard& wildcard = found->second;
+  Cover* const one = cover(wildcard, line);
+  if (one == nullptr || !one->asking) return;
+  one->asking = false;
+  one->whole = replayed == Replayed::all;
+  one->ask_at = now + config_.replay_max;
+  if (one->whole) {
+    for (auto& [text, channel] : channels_) {
+      if (channel.phase != Phase::finding || channel.epoch != wildcard.epoch) continue;
+      if (channel.firsts[line] == 0 || wildcard_of(text) != &wildcard) continue;
+      // Nothing was before what it brought first.
+      begin_found(channel, channel.epoch, channel.firsts[line] - 1, now);
+      settle(channel, now);
+    }
+  }
+  ask_wildcards(now);
+}
+
+bool LineArbiter::is_asked_with_its_kind(const Channel& channel) {
+  Wildcard* const wildcard = wildcard_of(channel.name);
+  if (wildcard == nullptr || wildcard->epoch != channel.epoch) return false;
+  for (std::size_t line = 0; line < lines_.size(); ++line) {
+    const Cover* const one = cover(*wildcard, line);
+    if (one != nullptr && one->asking) return true;
+  }
+  return false;
+}
+
+// ---- Channels that nobody knows
+
+/// Whether this copy of a channel that nobody knows is the first that there is.
+LineArbiter::Beginning LineArbiter::beginning(std::string_view channel, const LineCopy& copy) {
+  Wildcard* const wildcard = wildcard_of(channel);
+  const bool live = copy.source == CopySource::live;
+  if (wildcard == nullptr || wildcard->epoch != copy.epoch) {
+    return live ? Beginning::here : Beginning::unknown;
+  }
+  const Cover* const one = cover(*wildcard, copy.line);
+  if (one == nullptr) return Beginning::unknown;
+  return (live ? one->whole : one->asking) ? Beginning::here : Beginning::unknown;
+}
+
+/// A copy of a channel that nobody knows came: it begins, or its beginning is looked for. False
+/// when the copy is of no use.
+bool LineArbiter::find_beginning(Channel& channel, const LineCopy& copy, Instant now) {
+  const bool live = copy.source == CopySource::live;
+  if (channel.phase == Phase::finding && channel.epoch != copy.epoch) {
+    if (live) give_up_finding(channel, now);
+    return live;
+  }
+  if (beginning(channel.name, copy) == Beginning::here) {
+    begin_found(channel, copy.epoch, copy.seq - 1, now);
+    return true;
+  }
+  if (!live) return false;
+  if (channel.phase == Phase::idle) {
+    channel.phase = Phase::finding;
+    channel.epoch = copy.epoch;
+    channel.seq = 0;
+    channel.head = 0;
+    channel.head_at = now;
+    channel.firsts.assign(lines_.size(), 0);
+  }
+  std::uint64_t& first = channel.firsts[copy.line];
+  if (first == 0) first = copy.seq;
+  return true;
+}
+
+/// As find_beginning(), for a Gap.
+void LineArbiter::begin_with_gap(Channel& channel, std::size_t line, CopySource source,
+                                 const Gap& gap, Instant now) {
+  if (channel.phase != Phase::idle && channel.phase != Phase::finding) return;
+  if (!find_beginning(channel, {line, source, channel.name, gap.epoch, gap.from}, now)) return;
+  if (channel.phase != Phase::finding) return;
+  channel.head = std::max(channel.head, gap.to);
+  settle(channel, now);
+}
+
+void LineArbiter::begin_found(Channel& channel, std::uint64_t epoch, std::uint64_t seq,
+                              Instant now) {
+  const std::uint64_t head = channel.phase == Phase::finding ? channel.head : seq;
+  if (held_size(channel) != 0) seq = std::min(seq, channel.held[channel.held_begin].seq - 1);
+  begin(channel, epoch, seq);
+  channel.firsts.clear();
+  note_head(channel, head, now);
+}
+
+/// Nobody could say what it begins with: all before is missing, unless a log has it.
+void LineArbiter::give_up_finding(Channel& channel, Instant now) {
+  begin_found(channel, channel.epoch, 0, now);
+}
+
+}  // namespace stratwire::session
