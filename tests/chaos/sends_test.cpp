@@ -21,8 +21,9 @@ constexpr std::string_view kChannel = "prices:A";
 ServerConfig trusting() {
   ServerConfig config = chaos_server_config();
   config.network_publish = NetworkPublish::allowed;
-  // The observer is to miss nothing, however much comes at once.
+  // The observer is to miss nothing, however much comes at once, and however long it was away.
   config.lane_bytes_max = 64 << 20;
+  config.channel_log.bytes_max = 64 << 20;
   return config;
 }
 
