@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "feeding.hpp"
+
 namespace stratwire::sim {
 namespace {
 
@@ -16,22 +18,6 @@ constexpr std::uint64_t kFirstEpoch = 1'000;
 
 std::string url_of(std::size_t site) {
   return "ws://site" + std::to_string(site) + "/";
-}
-
-/// The next message of the feed; false when it must be tried again.
-bool publish_next(SimServer& server, const Feed& feed) {
-  const Published& next = feed.messages()[server.published()];
-  const std::string& channel = feed.names()[next.channel];
-  return server.publish(channel, Body(channel, next.content).message) == PublishStatus::ok;
-}
-
-/// The log of a process that is gone: so many messages, each at its own time.
-void restore(SimServer& server, const Feed& feed, std::size_t count) {
-  while (server.published() < count) {
-    const Published& next = feed.messages()[server.published()];
-    const std::string& channel = feed.names()[next.channel];
-    if (!server.restore(channel, Body(channel, next.content).message, next.at)) return;
-  }
 }
 
 }  // namespace
