@@ -11,10 +11,6 @@
 
 #include "connection.hpp"
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace stratwire::cli {
 
 enum class ChaosLines : std::uint8_t { text, json };
@@ -42,9 +38,6 @@ struct ChaosOptions {
   std::optional<std::chrono::nanoseconds> duration{};
   ChaosLines lines = ChaosLines::text;
 };
-
-/// Adds the subcommand, which fills `options` in.
-CLI::App* add_chaos(CLI::App& app, ChaosOptions& options);
 
 /// \return the exit code
 [[nodiscard]] int run_chaos(const ChaosOptions& options);

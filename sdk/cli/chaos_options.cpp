@@ -1,3 +1,5 @@
+#include "chaos_options.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -5,12 +7,10 @@
 #include <vector>
 
 #include "arguments.hpp"
-#include "chaos.hpp"
 
 namespace stratwire::cli {
 namespace {
 
-using testing::Fault;
 using testing::FaultKind;
 
 constexpr const char* kFooter =

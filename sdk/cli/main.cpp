@@ -14,6 +14,7 @@
 
 #include "arguments.hpp"
 #include "chaos.hpp"
+#include "chaos_options.hpp"
 #include "pub.hpp"
 #include "sub.hpp"
 
