@@ -204,7 +204,7 @@ class Round {
   void finish_connection() {
     if (!begun_ || pair_.b.session->state() != PeerState::connecting) return;
     const auto [from_a, from_b] = *std::exchange(begun_, std::nullopt);
-    const std::uint64_t number = ++pair_.connections_;
+    const std::uint64_t number = ++pair_.connections;
     if (pair_.a.up) ++replaced_;
     meet(pair_.a, number, from_b);
     meet(pair_.b, number, from_a);

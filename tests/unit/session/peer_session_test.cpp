@@ -114,7 +114,7 @@ TEST_F(PeerSessionTest, ANewConnectionOfTheSamePeerReplacesTheOldOne) {
 
 TEST_F(PeerSessionTest, AnOlderConnectionCannotReplaceANewerOne) {
   PeerPair pair;
-  pair.connections_ = 4;
+  pair.connections = 4;
   link(pair);
   const PeerMeeting late = pair.a.session->meet(pair.now, 3, {"beta", 1, 0, 0});
   EXPECT_EQ(late.answer, PeerMeeting::Answer::refused);

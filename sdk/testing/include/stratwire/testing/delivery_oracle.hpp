@@ -138,6 +138,9 @@ class DeliveryOracle {
     generation_ = std::max(generation_, generation);
   }
 
+  /// A message was handed over.
+  ///
+  /// \param content  as the ledger has it; see content_of() in audit.hpp
   void handed(std::string_view channel, std::uint64_t epoch, std::uint64_t seq,
               std::uint64_t content) {
     ++handed_;
@@ -157,6 +160,7 @@ class DeliveryOracle {
     track->expected = std::max(*track->expected, seq + 1);
   }
 
+  /// A Gap was handed over.
   void gap(std::string_view channel, const Gap& gap) {
     ++gaps_;
     Track* const track = track_of(channel, gap.from);
@@ -188,6 +192,7 @@ class DeliveryOracle {
 
   // ---- The verdict
 
+  /// Nothing was broken so far; after finish(), nothing at all.
   [[nodiscard]] bool clean() const noexcept { return fault_count() == 0; }
   [[nodiscard]] std::uint64_t fault_count() const noexcept {
     std::uint64_t sum = 0;
@@ -208,6 +213,7 @@ class DeliveryOracle {
 
   /// Messages handed over.
   [[nodiscard]] std::uint64_t handed() const noexcept { return handed_; }
+  /// Gaps handed over.
   [[nodiscard]] std::uint64_t gaps() const noexcept { return gaps_; }
   /// Messages that Gaps have named; open ends not counted.
   [[nodiscard]] std::uint64_t missed() const noexcept { return missed_; }

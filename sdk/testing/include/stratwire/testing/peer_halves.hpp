@@ -18,25 +18,22 @@
 
 namespace stratwire::testing {
 
-using session::Duration;
-using session::Instant;
-using session::PeerSession;
-using session::PeerSessionConfig;
-
-/// One session with what its owner would do: carries out actions, writes down what is handed over.
+/// A PeerSession with what its owner would do: carries out actions, writes down what is handed
+/// over.
 ///
 /// A link is two queues of frames, `out` and the other half's `out`; what is not taken from there
-/// is lost with the link.
+/// is lost with the link. For tests of the rules between two Peers, without sockets; a strategy
+/// that has a Peer is tested with two of them in one process.
 ///
 /// \thread one thread at a time
 class PeerHalf {
  public:
-  explicit PeerHalf(PeerSessionConfig config)
+  explicit PeerHalf(session::PeerSessionConfig config)
       : config_(std::move(config)), decoder_(config_.codec) {
-    session = std::make_unique<PeerSession>(config_);
+    session = std::make_unique<session::PeerSession>(config_);
   }
 
-  std::unique_ptr<PeerSession> session;
+  std::unique_ptr<session::PeerSession> session;
   std::deque<std::string> out{};   ///< Frames on their way to the other half.
   bool wants_connect = false;      ///< A Connect action came.
   bool up = false;                 ///< The link is there, as far as this half knows.
@@ -46,14 +43,15 @@ class PeerHalf {
   std::function<void(const Request&, PeerRequestId)> on_request{};
   /// Called with each message or Gap that is handed over, before it is written down.
   std::function<void(const PeerIdentity&, std::uint64_t seq, const WsMessage&)> on_handed{};
+  /// Called for each event of the session, with whom it is about.
   std::function<void(const PeerIdentity&)> on_event{};
   /// Called with what was new and is none of the user's: a late Reply, a Request too many.
   std::function<void(const PeerIdentity&, std::uint64_t seq, const WsMessage&)> on_swallowed{};
 
   /// Begins anew, as a program that was started again.
-  void restart(std::uint64_t epoch, Instant now) {
+  void restart(std::uint64_t epoch, session::Instant now) {
     config_.epoch = epoch;
-    session = std::make_unique<PeerSession>(config_);
+    session = std::make_unique<session::PeerSession>(config_);
     out.clear();
     up = wants_connect = false;
     session->start(now);
@@ -61,23 +59,23 @@ class PeerHalf {
   }
 
   /// Does what the session says until it says nothing.
-  void settle(Instant now) {
+  void settle(session::Instant now) {
     while (auto action = session->next_action()) {
-      if (std::holds_alternative<PeerSession::Connect>(*action)) {
+      if (std::holds_alternative<session::PeerSession::Connect>(*action)) {
         wants_connect = true;
-      } else if (const auto* drop = std::get_if<PeerSession::Drop>(&*action)) {
+      } else if (const auto* drop = std::get_if<session::PeerSession::Drop>(&*action)) {
         closed_with = drop->code;
         up = wants_connect = false;
-      } else if (auto* const answer = std::get_if<PeerSession::Write>(&*action)) {
+      } else if (auto* const answer = std::get_if<session::PeerSession::Write>(&*action)) {
         put({{}, std::move(answer->message)});
-      } else if (std::holds_alternative<PeerSession::Shutdown>(*action)) {
+      } else if (std::holds_alternative<session::PeerSession::Shutdown>(*action)) {
         write(now);
       }
     }
     while (session->has_events()) note(session->next_event());
   }
   /// Puts everything that the session has on the link, at most so many frames.
-  void write(Instant now, std::size_t frames_max = ~std::size_t{0}) {
+  void write(session::Instant now, std::size_t frames_max = ~std::size_t{0}) {
     for (; frames_max > 0; --frames_max) {
       const std::string_view payload = session->next_write(now);
       if (payload.empty()) return;
@@ -85,7 +83,7 @@ class PeerHalf {
     }
   }
   /// One frame of the other half comes.
-  void take(Instant now, const std::string& frame) {
+  void take(session::Instant now, const std::string& frame) {
     session->heard(now);
     Message message;
     const auto decoded = decoder_.decode(frame, message);
@@ -93,7 +91,7 @@ class PeerHalf {
       session->undecodable(decoded.error());
       return settle(now);
     }
-    using Verdict = PeerSession::Verdict;
+    using Verdict = session::PeerSession::Verdict;
     const std::uint64_t received = session->counts().received;
     const Verdict verdict = session->receive(now, message);
     if (verdict == Verdict::deliver_after_gap || verdict == Verdict::gap) hand(0, session->gap());
@@ -133,7 +131,7 @@ class PeerHalf {
       log.push_back("error " + std::string{to_string(error->code)});
     }
   }
-  void note(const PeerSession::Event& event) {
+  void note(const session::PeerSession::Event& event) {
     if (on_event) on_event(event.from);
     if (const auto* state = std::get_if<PeerStateEvent>(&event.what)) {
       std::string text = std::string{to_string(state->state)};
@@ -160,7 +158,7 @@ class PeerHalf {
     return "reply " + std::to_string(reply.id) + ' ' + std::string{to_string(reply.code)};
   }
 
-  PeerSessionConfig config_;
+  session::PeerSessionConfig config_;
   Decoder decoder_;
 };
 
@@ -169,25 +167,27 @@ class PeerHalf {
 /// \thread one thread at a time
 class PeerPair {
  public:
-  explicit PeerPair(PeerSessionConfig listening = {}, PeerSessionConfig dialling = {})
-      : a(with(std::move(listening), PeerSessionConfig::Role::listen, "alpha", 1'000'000)),
-        b(with(std::move(dialling), PeerSessionConfig::Role::dial, "beta", 2'000'000)) {
+  explicit PeerPair(session::PeerSessionConfig listening = {},
+                    session::PeerSessionConfig dialling = {})
+      : a(with(std::move(listening), session::PeerSessionConfig::Role::listen, "alpha", 1'000'000)),
+        b(with(std::move(dialling), session::PeerSessionConfig::Role::dial, "beta", 2'000'000)) {
     a.session->start(now);
     b.session->start(now);
     a.settle(now);
     b.settle(now);
   }
 
-  Instant now{std::chrono::seconds{1'000'000}};
+  session::Instant now{std::chrono::seconds{1'000'000}};
   PeerHalf a;
   PeerHalf b;
+  std::uint64_t connections = 0;  ///< Number of the last one, which both sessions are told.
 
   /// A new connection, when the dialler wants one: both say PeerHello and hear the other's, the
   /// listener first.
   void connect() {
     while (b.session->state() == PeerState::backing_off) pass(std::chrono::milliseconds{10});
     b.wants_connect = false;
-    const std::uint64_t number = ++connections_;
+    const std::uint64_t number = ++connections;
     const PeerHello from_a = a.session->hello();
     const PeerHello from_b = b.session->hello();
     meet(a, number, from_b);
@@ -214,7 +214,7 @@ class PeerPair {
     } while (frames != 0);
   }
   /// Lets time pass; both look at their timers.
-  void pass(Duration time) {
+  void pass(session::Duration time) {
     now += time;
     for (PeerHalf* half : {&a, &b}) {
       half->session->tick(now);
@@ -232,11 +232,10 @@ class PeerPair {
     return frames;
   }
 
-  std::uint64_t connections_ = 0;
-
  private:
-  static PeerSessionConfig with(PeerSessionConfig config, PeerSessionConfig::Role role,
-                                const char* name, std::uint64_t epoch) {
+  static session::PeerSessionConfig with(session::PeerSessionConfig config,
+                                         session::PeerSessionConfig::Role role, const char* name,
+                                         std::uint64_t epoch) {
     config.role = role;
     if (config.name.empty()) config.name = name;
     config.epoch = epoch;
