@@ -1,7 +1,7 @@
 // Disconnects of every kind at random bytes of a stream: nothing comes twice, nothing out of order,
 // and what does not come is named. How it works:
 //  1. A server publishes through a proxy that ends each connection at a random byte, in a random
-//     way; the seed is printed, and `stratwire-chaos --random --seed N --print M` prints the plan.
+//     way; the seed is printed, and `stratwire chaos --random --seed N --print M` prints the plan.
 //  2. One thread publishes, mostly no further ahead of the strategy than the server's log reaches,
 //     at times far beyond it, so that some ranges can be replayed and some can't.
 //  3. The strategy takes everything; a judge compares it with what was published.
