@@ -5,9 +5,7 @@
 #include <optional>
 #include <string_view>
 #include <utility>
-#include <variant>
 
-#include "feed.hpp"
 #include "sim_client.hpp"
 #include "strategy.hpp"
 #include "trace.hpp"
@@ -34,12 +32,7 @@ class Saboteur final : public Receiver {
   Saboteur(Trace& trace, Sabotage sabotage, Strategy& strategy)
       : trace_(trace), sabotage_(sabotage), strategy_(strategy) {}
 
-  void message(const Arrived& arrived) override {
-    const std::string_view channel = arrived.envelope.channel;
-    const std::uint64_t content =
-        std::visit([&](const auto& body) { return content_of(channel, body); }, arrived.body);
-    hand({channel, arrived.epoch, arrived.envelope.seq, content, arrived.connection});
-  }
+  void message(const Arrived& arrived) override { hand(handed_of(arrived)); }
   void gap(std::string_view channel, const Gap& gap) override {
     if (sabotage_ != Sabotage::lose_gap) strategy_.gap(channel, gap);
   }

@@ -3,9 +3,13 @@
 
 #include <cstdint>
 #include <string_view>
+#include <variant>
 
 #include <stratwire/client_state.hpp>
 #include <stratwire/message.hpp>
+
+#include "feed.hpp"
+#include "sim_client.hpp"
 
 namespace stratwire::sim {
 
@@ -17,6 +21,14 @@ struct Handed {
   std::uint64_t content = 0;
   std::uint64_t connection = 0;
 };
+
+/// What a message comes to for those who judge contents.
+[[nodiscard]] inline Handed handed_of(const Arrived& arrived) {
+  const std::string_view channel = arrived.envelope.channel;
+  const std::uint64_t content =
+      std::visit([&](const auto& body) { return content_of(channel, body); }, arrived.body);
+  return {channel, arrived.epoch, arrived.envelope.seq, content, arrived.connection};
+}
 
 /// Takes what a client hands over, in its order. A Judge is one; what merges several clients would
 /// be one for each of them, with a Judge behind it.

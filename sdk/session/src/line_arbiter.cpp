@@ -116,7 +116,7 @@ void LineArbiter::link(std::size_t line, Link link, Instant now) {
   if (changed.link == link) return;
   if (changed.link == Link::up) ++changed.generation;
   changed.link = link;
-  reconsider_wildcards();
+  reconsider_wildcards(now);
   for (auto& [name, channel] : channels_) {
     if (channel.phase == Phase::idle) continue;
     if (channel.phase != Phase::finding) reconsider_epoch(channel, now);

@@ -38,16 +38,16 @@ void LineArbiter::wildcard_started(std::size_t line, std::string_view name, std:
   if (known != nullptr && known->epoch == epoch) return;
   wildcard.covers[line] = {lines_[line].generation,       epoch, position,
                            position <= wildcard.position, false, now};
-  reconsider(wildcard);
+  reconsider(wildcard, now);
   ask_wildcards(now);
 }
 
-void LineArbiter::reconsider_wildcards() {
-  for (auto& [name, wildcard] : wildcards_) reconsider(wildcard);
+void LineArbiter::reconsider_wildcards(Instant now) {
+  for (auto& [name, wildcard] : wildcards_) reconsider(wildcard, now);
 }
 
 /// It stays in its epoch while a line that is up is in it; all of the next one is wanted.
-void LineArbiter::reconsider(Wildcard& wildcard) {
+void LineArbiter::reconsider(Wildcard& wildcard, Instant now) {
   std::uint64_t next = 0;
   for (std::size_t line = 0; line < lines_.size(); ++line) {
     const Cover* const one = cover(wildcard, line);
@@ -59,6 +59,21 @@ void LineArbiter::reconsider(Wildcard& wildcard) {
   wildcard.epoch = next;
   wildcard.position = 0;
   for (Cover& one : wildcard.covers) one.whole = one.position == 0;
+  for (auto& [name, channel] : channels_) {
+    if (channel.phase != Phase::running || wildcard_of(name) != &wildcard) continue;
+    end_with_wildcard(channel, wildcard, now);
+  }
+}
+
+/// No line that is up is in its epoch any more, even if none has brought anything of the next one.
+void LineArbiter::end_with_wildcard(Channel& channel, Wildcard& wildcard, Instant now) {
+  for (std::size_t line = 0; line < lines_.size(); ++line) {
+    const Cover* const one = cover(wildcard, line);
+    const bool follows = one != nullptr && one->epoch == wildcard.epoch;
+    if (follows && here(channel, line) == nullptr) note_place(channel, line, wildcard.epoch, 0);
+  }
+  reconsider_epoch(channel, now);
+  if (channel.phase == Phase::running) settle(channel, now);
 }
 
 void LineArbiter::ask_wildcards(Instant now) {
@@ -116,9 +131,9 @@ bool LineArbiter::is_asked_with_its_kind(const Channel& channel) {
 LineArbiter::Beginning LineArbiter::beginning(std::string_view channel, const LineCopy& copy) {
   Wildcard* const wildcard = wildcard_of(channel);
   const bool live = copy.source == CopySource::live;
-  if (wildcard == nullptr || wildcard->epoch != copy.epoch) {
-    return live ? Beginning::here : Beginning::unknown;
-  }
+  if (wildcard == nullptr) return live ? Beginning::here : Beginning::unknown;
+  // Whether the line has been in another epoch from its start nobody knows.
+  if (wildcard->epoch != copy.epoch) return Beginning::unknown;
   const Cover* const one = cover(*wildcard, copy.line);
   if (one == nullptr) return Beginning::unknown;
   return (live ? one->whole : one->asking) ? Beginning::here : Beginning::unknown;
@@ -166,6 +181,8 @@ void LineArbiter::begin_found(Channel& channel, std::uint64_t epoch, std::uint64
   if (held_size(channel) != 0) seq = std::min(seq, channel.held[channel.held_begin].seq - 1);
   begin(channel, epoch, seq);
   channel.firsts.clear();
+  // The copy that showed where it begins may have waited all the while.
+  release_run(channel);
   note_head(channel, head, now);
 }
 

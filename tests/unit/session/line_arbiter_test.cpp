@@ -619,6 +619,15 @@ TEST_F(LineArbiterWildcard, WhatWasPublishedWhileAllWereAwayComesFirst) {
   EXPECT_EQ(desk.held(), 0u);
 }
 
+TEST_F(LineArbiterWildcard, WhatWaitedIsHandedOverOnceEvenIfTheReplayBringsIt) {
+  both_go();
+  comes_back(1, 15);
+  EXPECT_EQ(desk.copy(1, 9), Verdict::hold);
+  desk.take();
+  EXPECT_EQ(desk.replayed(1, 9), Verdict::duplicate);
+  EXPECT_EQ(desk.take(), Lines{"9 of 1"});
+}
+
 TEST_F(LineArbiterWildcard, AChannelThatNobodyPublishedMeanwhileBeginsOnceTheReplayIsOver) {
   both_go();
   comes_back(1, 15);
@@ -696,6 +705,27 @@ TEST_F(LineArbiterWildcard, AllOfANewEpochIsWanted) {
   EXPECT_EQ(desk.take(), Lines{"ask 0 since 0 of the next epoch"});
   EXPECT_EQ(desk.replayed(0, 1), Verdict::deliver);
   EXPECT_EQ(desk.copy(0, 2), Verdict::deliver);
+}
+
+TEST_F(LineArbiterWildcard, AnEpochEndsForChannelsThatStayQuietInTheNextOne) {
+  desk.copy(0, 7);
+  both_go();
+  desk.goes(0, Link::up);
+  desk.take();
+  follows(0, 5, kNextEpoch);
+  EXPECT_EQ(desk.take(), (Lines{"gap 8-0 epoch_change", "ask 0 since 0 of the next epoch"}));
+}
+
+TEST_F(LineArbiterWildcard, AChannelOfALineInAnotherEpochWaitsUntilItsEpochIsWanted) {
+  desk.goes(0, Link::down);
+  desk.goes(0, Link::up);
+  follows(0, 5, kNextEpoch);
+  desk.epoch = kNextEpoch;
+  EXPECT_EQ(desk.copy(0, 2), Verdict::hold) << "line 1 is still in the first one";
+  desk.goes(1, Link::down);
+  EXPECT_EQ(desk.take(), Lines{"ask 0 since 0 of the next epoch"});
+  EXPECT_EQ(desk.replayed(0, 1), Verdict::deliver);
+  EXPECT_EQ(desk.take(), (Lines{"1 of 0", "2 of 0"}));
 }
 
 TEST_F(LineArbiterWildcard, OneThatNobodyWantsAnyMoreIsNotAskedFor) {

@@ -224,6 +224,21 @@ TEST(DeliveryOracle, ALateSubscriberOwesNothingBeforeItsStart) {
   EXPECT_TRUE(anywhere.clean()) << anywhere.report();
 }
 
+TEST(DeliveryOracle, AChannelThatIsQuietInTheRunningEpochIsCompleteOnceTheOneBeforeIsOver) {
+  DeliveryOracle told;
+  told.start(kChannel, 0);
+  told.handed(kChannel, kEpoch, 1, content_of(1));
+  told.gap(kChannel, {kEpoch, 2, 0, Gap::Reason::epoch_change});
+  told.finish(ledger_of(5), kEpoch + 1);
+  EXPECT_TRUE(told.clean()) << told.report();
+
+  DeliveryOracle untold;
+  untold.start(kChannel, 0);
+  untold.handed(kChannel, kEpoch, 1, content_of(1));
+  untold.finish(ledger_of(5), kEpoch + 1);
+  EXPECT_EQ(untold.fault_count(DeliveryFault::tail_lost), 1u);
+}
+
 TEST(DeliveryOracle, ReportsTheFirstFaultsAndCountsAll) {
   Subscriber subscriber;
   subscriber.gets(1, 100).gets(1, 100);

@@ -345,8 +345,9 @@ class LineArbiter {
   void wildcard_started(std::size_t line, std::string_view name, std::uint64_t epoch,
                         std::uint64_t position, Instant now);
   void wildcard_replayed(std::size_t line, std::string_view name, Replayed replayed, Instant now);
-  void reconsider_wildcards();
-  void reconsider(Wildcard& wildcard);
+  void reconsider_wildcards(Instant now);
+  void reconsider(Wildcard& wildcard, Instant now);
+  void end_with_wildcard(Channel& channel, Wildcard& wildcard, Instant now);
   void ask_wildcards(Instant now);
   [[nodiscard]] Cover* cover(Wildcard& wildcard, std::size_t line) noexcept;
   [[nodiscard]] Wildcard* wildcard_of(std::string_view channel);
