@@ -133,6 +133,63 @@ TEST(ReconnectHerd, AllAreBackWithinTenSecondsAndNotInTheSameMoment) {
   EXPECT_TRUE(herd.until_lost(60s));
 }
 
+/// When each of the open connections was let in, by the server's clock.
+std::vector<std::int64_t> admissions(const Server& server, std::size_t count) {
+  std::vector<std::int64_t> times;
+  for (const ConnectionStats& one : server.connections(count)) times.push_back(one.connected_at);
+  std::sort(times.begin(), times.end());
+  return times;
+}
+
+/// How many of a row of admissions a bucket of `burst` and `per_second` would not have
+/// let in; 0 when it would have let in all.
+std::size_t beyond_bucket(const std::vector<std::int64_t>& times, std::size_t per_second,
+                          std::size_t burst) {
+  // The governor counts in whole milliseconds, of a clock that nobody sets.
+  constexpr std::int64_t kClocksApartNs = 2'000'000;
+  std::size_t most = 0;
+  for (std::size_t first = 0; first < times.size(); ++first) {
+    for (std::size_t last = first; last < times.size(); ++last) {
+      const auto passed = static_cast<double>(times[last] - times[first] + kClocksApartNs) / 1e9;
+      const auto allowed = burst + 1 + static_cast<std::size_t>(passed * double(per_second));
+      const std::size_t admitted = last - first + 1;
+      most = std::max(most, admitted - std::min(admitted, allowed));
+    }
+  }
+  return most;
+}
+
+TEST(ReconnectHerd, NoMoreAreLetInThanTheGovernorsRate) {
+  const std::size_t wanted = sized<std::size_t>(200, 2'000);
+  ASSERT_GE(raise_descriptor_limit(), wanted * 9) << "too few descriptors for this test";
+  ServerConfig config;
+  config.port = 0;
+  // A crowd that needs some seconds, of the ten that it has.
+  config.accepts_per_second = wanted / 4;
+  config.accepts_burst = wanted / 20;
+  Behind behind(config);
+  Herd herd(wanted, behind.proxy->url());
+  ASSERT_TRUE(herd.until_live(1, 120s)) << "never all live";
+  const std::uint64_t refused_before = behind.server.stats().accepts_refused;
+  ASSERT_EQ(behind.proxy->apply({.kind = FaultKind::reset}), wanted);
+  const auto back = herd.until_live(2, 120s);
+  ASSERT_TRUE(back) << "some never came back";
+  const std::vector<std::int64_t> times = admissions(behind.server, wanted);
+  const std::uint64_t refused = behind.server.stats().accepts_refused - refused_before;
+  std::cout << wanted << " clients back within " << *back / 1ms << " ms at "
+            << config.accepts_per_second << "/s, " << refused << " upgrades put off\n";
+  EXPECT_LE(*back, 10s);
+  EXPECT_GT(refused, 0u) << "nobody was put off: the governor had nothing to do";
+  ASSERT_EQ(times.size(), wanted);
+  EXPECT_EQ(beyond_bucket(times, config.accepts_per_second, config.accepts_burst), 0u);
+  EXPECT_GT(beyond_bucket(times, config.accepts_per_second / 4, config.accepts_burst), 0u)
+      << "this test would not notice a governor that lets too many in";
+
+  behind.proxy->set_admission(testing::Admission::refuse);
+  behind.proxy->apply({.kind = FaultKind::reset});
+  EXPECT_TRUE(herd.until_lost(60s));
+}
+
 TEST(ReconnectHerd, AServerThatGoesGivesEachClientASlotOfItsOwn) {
   constexpr std::size_t kClients = 50;
   ServerConfig config = quiet_config();
