@@ -471,7 +471,8 @@ Client::Impl::~Impl() {
   while (!loop_->done()) {
     const bool busy = loop_->turn();
     static_cast<void>(loop_->next());
-    if (!loop_->read() && !busy) {
+    // What was read may have been the peer's close: then nothing would wake us.
+    if (!loop_->done() && !loop_->read() && !busy) {
       loop_->wait(session::kNever, ClientLoop::Listen::yes, [] { return false; });
     }
   }
