@@ -162,6 +162,7 @@ void Shard::tick() {
   if (now_.ms >= next_sweep_ms_) {
     next_sweep_ms_ = now_.ms + kSweepMs;
     sweep_connections();
+    sweep_parts();
   }
   if (now_.ms >= next_beat_ms_) {
     // The first look only begins the first interval.

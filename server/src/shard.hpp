@@ -92,6 +92,8 @@ class Shard {
   struct Parts {
     Subscribe request{};
     bool refused = false;  ///< The rest is swallowed.
+    bool expired = false;  ///< As above, and another request may take its place.
+    std::int64_t until_ms = 0;
   };
 
   // shard.cpp: connections, time, ends
@@ -100,6 +102,7 @@ class Shard {
   void publish_lag() noexcept;
   void tick();
   void sweep_connections();
+  void sweep_parts();
   void sweep_open(Connection& c);
   void close_slow(Connection& c, std::string_view why);
   void settle();
@@ -133,7 +136,8 @@ class Shard {
   void on_subscribe(Connection& c, const Subscribe& request);
   void on_unsubscribe(Connection& c, const Unsubscribe& request);
   void add_part(Connection& c, const Subscribe& part);
-  void refuse_between_parts(Connection& c, std::uint64_t id);
+  enum class Part : std::uint8_t { maybe, never };
+  [[nodiscard]] bool refuse_between_parts(Connection& c, std::uint64_t id, Part part = Part::maybe);
   void refuse_request(Connection& c, std::uint64_t id, Error error);
   [[nodiscard]] std::optional<Error> check_size(const Subscribe& request) const;
   void subscribe(Connection& c, const Subscribe& request);

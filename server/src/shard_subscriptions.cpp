@@ -22,11 +22,7 @@ bool Shard::hold(Connection& c, const WsMessage& request) {
 }
 
 void Shard::on_subscribe(Connection& c, const Subscribe& request) {
-  const auto parts = parts_.find(c.token);
-  if (parts != parts_.end() && parts->second.request.id != request.id) {
-    refuse_between_parts(c, request.id);
-    return;
-  }
+  if (refuse_between_parts(c, request.id)) return;
   if (request.more || parts_.contains(c.token)) {
     add_part(c, request);
   } else if (auto error = check_size(request)) {
@@ -36,15 +32,41 @@ void Shard::on_subscribe(Connection& c, const Subscribe& request) {
   }
 }
 
-/// For a request that stands between the parts of another one, which is forgotten then.
-void Shard::refuse_between_parts(Connection& c, std::uint64_t id) {
-  const std::uint64_t begun = parts_[c.token].request.id;
-  parts_.erase(c.token);
+/// A request that stands between the parts of another one, which is forgotten then, is refused.
+bool Shard::refuse_between_parts(Connection& c, std::uint64_t id, Part part) {
+  const auto parts = parts_.find(c.token);
+  if (parts == parts_.end()) return false;
+  const std::uint64_t begun = parts->second.request.id;
+  if (part == Part::maybe && begun == id) return false;
+  const bool was_expired = parts->second.expired;
+  parts_.erase(parts);
+  if (was_expired) return false;
   refuse_request(c, id,
                  {Errc::protocol_violation, 0,
                   "the parts of Subscribe " + std::to_string(begun) +
                       " were not finished; send them one behind the other, the last one without "
                       "'more'"});
+  return true;
+}
+
+/// Parts that stop coming hold memory for nothing.
+void Shard::sweep_parts() {
+  for (auto& [token, parts] : parts_) {
+    Connection* const c = find(token);
+    if (c == nullptr || parts.refused) continue;
+    // While it is not read the next part may wait in the kernel.
+    if (!c->reads()) parts.until_ms = now_.ms + limits::kRequestPartsTimeout.count();
+    if (now_.ms < parts.until_ms) continue;
+    const std::uint64_t id = parts.request.id;
+    parts = {.request = {.channels = {}, .id = id}, .refused = true, .expired = true};
+    counters_.timeouts.add();
+    refuse_request(*c, id,
+                   {Errc::deadline_exceeded, 0,
+                    "no further part of this Subscribe came within " +
+                        std::to_string(limits::kRequestPartsTimeout.count() / 1000) +
+                        " s; it is forgotten, ask again with another id"});
+    fanout_.flush(*c, now_);
+  }
 }
 
 void Shard::add_part(Connection& c, const Subscribe& part) {
@@ -52,6 +74,7 @@ void Shard::add_part(Connection& c, const Subscribe& part) {
   Subscribe& whole = parts.request;
   whole.id = part.id;
   whole.snapshot = part.snapshot;
+  parts.until_ms = now_.ms + limits::kRequestPartsTimeout.count();
   if (!parts.refused) {
     std::ranges::copy(part.channels, std::back_inserter(whole.channels));
     std::ranges::copy(part.since, std::back_inserter(whole.since));
@@ -121,10 +144,7 @@ void Shard::subscribe(Connection& c, const Subscribe& request) {
 }
 
 void Shard::on_unsubscribe(Connection& c, const Unsubscribe& request) {
-  if (parts_.contains(c.token)) {
-    refuse_between_parts(c, request.id);
-    return;
-  }
+  if (refuse_between_parts(c, request.id, Part::never)) return;
   // More than it can have: one error instead of thousands of results.
   if (request.channels.size() > core_.config.channels_per_connection_max) {
     refuse_request(c, request.id,

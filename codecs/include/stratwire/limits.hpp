@@ -13,6 +13,8 @@ inline constexpr std::size_t kChannelNameBytesMax = 128;
 inline constexpr std::size_t kChannelsPerConnectionMax = 1024;
 /// Most resume points of one request, over all of its parts (Subscribe.more).
 inline constexpr std::size_t kResumePointsMax = 65'536;
+/// From one part of a request to the next.
+inline constexpr std::chrono::milliseconds kRequestPartsTimeout{10'000};
 /// Most heads, and most times, of one Heartbeat; a server with more to tell sends several.
 inline constexpr std::size_t kHeartbeatEntriesMax = 1024;
 /// Most alternatives of one GoAway.

@@ -141,6 +141,44 @@ TEST(Shard, AHeadComesOnceAfterAQuietInterval) {
   while (const auto heartbeat = other.next_of<Heartbeat>()) EXPECT_TRUE(heartbeat->heads.empty());
 }
 
+TEST(Shard, PartsThatStopComingAreForgotten) {
+  ShardRig rig;
+  RigClient client(rig);
+  constexpr std::int64_t kTimeoutMs = limits::kRequestPartsTimeout.count();
+  client.send(Subscribe{.channels = {"prices:A"}, .id = 5, .more = true});
+  rig.advance(kTimeoutMs - 1'000);
+  client.send(Subscribe{.channels = {"prices:B"}, .id = 5, .more = true});
+  rig.advance(kTimeoutMs - 1'000);
+  EXPECT_FALSE(client.next_of<ErrorReply>()) << "each part has its own time";
+  rig.advance(2'000);
+  const auto error = client.next_of<ErrorReply>();
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->id, 5u);
+  EXPECT_EQ(error->code, Errc::deadline_exceeded);
+  rig.advance(2 * kTimeoutMs);
+  EXPECT_FALSE(client.next_of<ErrorReply>()) << "once is enough";
+  // The end of it comes after all: nobody waits for an answer any more.
+  client.send(Subscribe{.channels = {"prices:C"}, .id = 5});
+  EXPECT_FALSE(client.next_of<Subscribed>());
+  client.send(Subscribe{.channels = {"prices:D"}, .id = 6});
+  const auto answer = client.next_of<Subscribed>();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->id, 6u);
+}
+
+TEST(Shard, AnotherRequestTakesThePlaceOfPartsThatWereForgotten) {
+  ShardRig rig;
+  RigClient client(rig);
+  client.send(Subscribe{.channels = {"prices:A"}, .id = 5, .more = true});
+  rig.advance(limits::kRequestPartsTimeout.count() + 1'000);
+  ASSERT_TRUE(client.next_of<ErrorReply>());
+  client.send(Subscribe{.channels = {"prices:D"}, .id = 6});
+  const auto answer = client.next_of<Subscribed>();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->id, 6u);
+  ASSERT_EQ(answer->results.size(), 1u);
+}
+
 TEST(Shard, ManyHeadsComeInSeveralHeartbeats) {
   ServerConfig config;
   config.inbox_messages = 32'768;
