@@ -133,6 +133,14 @@ void* counted(std::size_t bytes) {
 [[gnu::noinline]] void* operator new[](std::size_t bytes) {
   return counted(bytes);
 }
+[[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  stratwire::test::note_allocation();
+  return std::malloc(bytes);
+}
+[[gnu::noinline]] void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
+  stratwire::test::note_allocation();
+  return std::malloc(bytes);
+}
 [[gnu::noinline]] void operator delete(void* memory) noexcept {
   std::free(memory);
 }
