@@ -30,12 +30,15 @@ STRATWIRE_DESCRIBE(Fill, price, size, venue)
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t kMessages = 50'000;
+constexpr std::uint64_t kMessages = 20'000;
+/// Of each channel; so that they are full after the warm-up.
+constexpr std::size_t kLogMessages = 64;
 #else
 constexpr std::uint64_t kMessages = 1'000'000;
+constexpr std::size_t kLogMessages = ChannelLogConfig{}.messages_max;
 #endif
 /// Enough that every log and buffer has its final size, channels fell quiet and heartbeats told.
-constexpr std::uint64_t kWarmUp = kMessages / 5;
+constexpr std::uint64_t kWarmUp = std::max<std::uint64_t>(kMessages / 5, 20'000);
 /// Of each shape of message, and of each policy for slow readers.
 constexpr std::size_t kChannelsOfKind = 12;
 /// So far the publisher may be ahead of the slowest strategy: nobody is lapped, nothing is lost. In
@@ -162,6 +165,7 @@ class DataPath : public ::testing::TestWithParam<Shape> {
     server_config.port = 0;
     server_config.io_threads = 2;  // One client behind the hub, one behind a ring.
     server_config.heartbeat_interval = heartbeat_interval;
+    server_config.channel_log.messages_max = kLogMessages;
     server_config.kinds = {"prices", "accounts", "trades", "fills"};
     Server server = Server::open(server_config).value();
     ClientConfig config;

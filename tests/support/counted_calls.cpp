@@ -53,7 +53,8 @@ void note(std::atomic<std::uint64_t> Slot::*counter) noexcept {
     t_slot = &g_slots[taken];
     t_count = count;
     t_slot->first_frames = backtrace(t_slot->first.data(), kFramesMax);
-    t_slot->tid.store(syscall(SYS_gettid), std::memory_order_relaxed);  // relaxed: as above.
+    // release: pairs with the acquire in stop_counting(); the addresses were written above.
+    t_slot->tid.store(syscall(SYS_gettid), std::memory_order_release);
   }
   (t_slot->*counter).fetch_add(1, std::memory_order_relaxed);  // relaxed: as above.
   t_inside = false;
@@ -87,8 +88,11 @@ std::vector<CountedCalls> stop_counting() {
   std::vector<CountedCalls> calls;
   for (std::size_t i = 0; i < g_taken; ++i) {
     const Slot& slot = g_slots[i];
-    calls.push_back({name_of(slot.tid), slot.allocations, slot.locks});
-    backtrace_symbols_fd(slot.first.data(), slot.first_frames, STDERR_FILENO);
+    // acquire: pairs with the release in note().
+    const long tid = slot.tid.load(std::memory_order_acquire);
+    calls.push_back({name_of(tid), slot.allocations, slot.locks});
+    // 0: it is about to write them.
+    if (tid != 0) backtrace_symbols_fd(slot.first.data(), slot.first_frames, STDERR_FILENO);
   }
   return calls;
 }
