@@ -115,12 +115,6 @@ class MsgpackFixed {
   const char* end_;
 };
 
-/// Neither infinity nor NaN, which have all bits of the exponent set (IEEE 754, 3.4).
-[[nodiscard]] inline bool is_finite(std::uint64_t bits) noexcept {
-  constexpr unsigned kExponent = 0x7ff;
-  return (static_cast<unsigned>(bits >> 52) & kExponent) != kExponent;
-}
-
 [[nodiscard]] inline bool read_fixed(const MsgpackFixed& in, Envelope& envelope,
                                      PriceUpdate& out) noexcept {
   using Fixed = MsgpackFixed;

@@ -1,4 +1,4 @@
-/// Numbers in network order, as MessagePack has them.
+/// Numbers in network order, as MessagePack has them, and what bits of a double it takes.
 #pragma once
 
 #include <bit>
@@ -34,6 +34,12 @@ template <std::unsigned_integral T>
   T bytes;
   std::memcpy(&bytes, from, sizeof bytes);
   return reversed(bytes);
+}
+
+/// Neither infinity nor NaN, which have all bits of the exponent set (IEEE 754, 3.4).
+[[nodiscard]] inline bool is_finite(std::uint64_t bits) noexcept {
+  constexpr unsigned kExponent = 0x7ff;
+  return (static_cast<unsigned>(bits >> 52) & kExponent) != kExponent;
 }
 
 }  // namespace stratwire::detail

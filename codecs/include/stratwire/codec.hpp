@@ -5,6 +5,7 @@
 /// input.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -22,6 +23,22 @@ namespace stratwire {
 [[nodiscard]] std::size_t encoded_bytes_max(Codec codec, const Envelope& envelope,
                                             const AccountUpdate& message) noexcept;
 
+namespace detail {
+
+/// Bytes written; 0 when the other one has to say why not, or to take more time.
+[[nodiscard]] std::size_t encode_fast(Codec codec, const Envelope& envelope,
+                                      const PriceUpdate& message, std::span<char> out) noexcept;
+[[nodiscard]] std::size_t encode_fast(Codec codec, const Envelope& envelope,
+                                      const AccountUpdate& message, std::span<char> out) noexcept;
+[[nodiscard]] Result<std::size_t> encode_any(Codec codec, const Envelope& envelope,
+                                             const PriceUpdate& message,
+                                             std::span<char> out) noexcept;
+[[nodiscard]] Result<std::size_t> encode_any(Codec codec, const Envelope& envelope,
+                                             const AccountUpdate& message,
+                                             std::span<char> out) noexcept;
+
+}  // namespace detail
+
 /// Writes one message to the start of `out`.
 ///
 /// Never allocates.
@@ -31,11 +48,16 @@ namespace stratwire {
 /// \errors      not_finite, invalid_utf8, buffer_too_small; the first two name the member
 /// \thread      any thread
 /// \source      PROTOCOL.md, "PriceUpdate"
-[[nodiscard]] Result<std::size_t> encode(Codec codec, const Envelope& envelope,
-                                         const PriceUpdate& message, std::span<char> out) noexcept;
-[[nodiscard]] Result<std::size_t> encode(Codec codec, const Envelope& envelope,
-                                         const AccountUpdate& message,
-                                         std::span<char> out) noexcept;
+template <class T>
+requires std::same_as<T, PriceUpdate> || std::same_as<T, AccountUpdate>
+[[nodiscard]] inline Result<std::size_t> encode(Codec codec, const Envelope& envelope,
+                                                const T& message, std::span<char> out) noexcept {
+  // Here in the header, so that no Result is passed through memory when all is well.
+  const std::size_t bytes = detail::encode_fast(codec, envelope, message, out);
+  if (bytes != 0) [[likely]]
+    return bytes;
+  return detail::encode_any(codec, envelope, message, out);
+}
 
 /// Appends any message to `out`. An Event whose value is of the other codec is converted.
 ///

@@ -1,6 +1,7 @@
 #include <array>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -113,6 +114,29 @@ TEST_P(Encode, TheWorstTextsFitTheRoomThatIsAskedFor) {
     Message message;
     ASSERT_TRUE(decoder.decode({room.data(), *bytes}, message).ok());
     EXPECT_EQ(std::get<PriceUpdate>(message.body), price);
+  }
+}
+
+TEST_P(Encode, EveryByteBeyondAsciiIsLookedAtInTextsOfEveryLength) {
+  for (std::size_t size = 0; size < 300; size = size < 70 ? size + 1 : size + 23) {
+    for (std::size_t place = 0; place <= size; ++place) {
+      std::string text(size, 'a');
+      text.insert(place, "\xc3\xa4");
+      const PriceUpdate price{text, "b", 1.5, 2, 3};
+      // In memory that ends where it ends, so that a sanitizer sees a write behind it.
+      std::vector<char> room(encoded_bytes_max(GetParam(), {text, 9}, price));
+      const auto bytes = encode(GetParam(), {text, 9}, price, std::span<char>(room));
+      ASSERT_TRUE(bytes.ok());
+      Decoder decoder(GetParam());
+      Message message;
+      ASSERT_TRUE(decoder.decode({room.data(), *bytes}, message).ok());
+      ASSERT_EQ(message, (Message{{text, 9}, price}));
+      text[place] = 'a';  // A continuation by itself.
+      const PriceUpdate wrong{"b", text, 1.5, 2, 3};
+      const auto refused = encode(GetParam(), {"c", 9}, wrong, std::span<char>(room));
+      ASSERT_EQ(refused.error().code, Errc::invalid_utf8) << size << " " << place;
+      ASSERT_EQ(refused.error().member, "output_mint");
+    }
   }
 }
 
