@@ -56,11 +56,21 @@ namespace {
 [[gnu::noinline]] bool decode_json(std::string_view bytes, Message& out) noexcept {
   return detail::decode_json_anchored(bytes, out);
 }
+[[gnu::noinline]] bool decode_json(std::string_view bytes, Envelope& envelope,
+                                   PriceUpdate& out) noexcept {
+  return detail::decode_json_anchored(bytes, envelope, out);
+}
 
 }  // namespace
 
 bool Decoder::decode_fast(std::string_view bytes, Message& out) const noexcept {
   return codec_ == Codec::json ? decode_json(bytes, out) : detail::decode_msgpack_fast(bytes, out);
+}
+
+bool Decoder::try_decode(std::string_view bytes, Envelope& envelope,
+                         PriceUpdate& out) const noexcept {
+  return codec_ == Codec::json ? decode_json(bytes, envelope, out)
+                               : detail::decode_msgpack_fast(bytes, envelope, out);
 }
 
 Result<void> Decoder::decode_any(std::string_view bytes, Message& out) noexcept {

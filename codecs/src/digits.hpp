@@ -1,4 +1,7 @@
 /// Decimal digits to numbers, eight or sixteen at a time.
+///
+/// All of it is inlined by force: GCC stops at the second caller, and a call costs what is won
+/// here.
 #pragma once
 
 #include <bit>
@@ -18,7 +21,7 @@ inline constexpr std::uint64_t kPowersOfTen[] = {1,       10,        100,       
 // ---- Eight
 
 /// The next eight bytes, the first one lowest: each is zero to nine where there is a digit.
-[[nodiscard]] inline std::uint64_t load_eight(const char* from) noexcept {
+[[nodiscard, gnu::always_inline]] inline std::uint64_t load_eight(const char* from) noexcept {
   std::uint64_t word = 0;
   std::memcpy(&word, from, sizeof word);
   return word ^ 0x3030'3030'3030'3030;
@@ -26,12 +29,13 @@ inline constexpr std::uint64_t kPowersOfTen[] = {1,       10,        100,       
 
 /// The high bit of each byte of load_eight() that is above nine, up to the first one of them: its
 /// carry changes those behind it.
-[[nodiscard]] inline std::uint64_t not_digits(std::uint64_t eight) noexcept {
+[[nodiscard, gnu::always_inline]] inline std::uint64_t not_digits(std::uint64_t eight) noexcept {
   return ((eight + 0x7676'7676'7676'7676) | eight) & 0x8080'8080'8080'8080;
 }
 
 /// Of eight bytes from zero to nine, the first one lowest.
-[[nodiscard]] inline std::uint64_t value_of_eight(std::uint64_t eight) noexcept {
+[[nodiscard, gnu::always_inline]] inline std::uint64_t value_of_eight(
+    std::uint64_t eight) noexcept {
   constexpr std::uint64_t kPairs = 0x0000'00ff'0000'00ff;
   eight = eight * 10 + (eight >> 8);
   return ((eight & kPairs) * 0x000f'4240'0000'0064 +
@@ -43,18 +47,18 @@ inline constexpr std::uint64_t kPowersOfTen[] = {1,       10,        100,       
 
 #if defined(__SSE2__)
 
-[[nodiscard]] inline __m128i load_sixteen(const char* from) noexcept {
+[[nodiscard, gnu::always_inline]] inline __m128i load_sixteen(const char* from) noexcept {
   return _mm_xor_si128(load16(from), _mm_set1_epi8('0'));
 }
 
 /// One bit for each byte above nine.
-[[nodiscard]] inline unsigned not_digits(__m128i sixteen) noexcept {
+[[nodiscard, gnu::always_inline]] inline unsigned not_digits(__m128i sixteen) noexcept {
   return static_cast<unsigned>(_mm_movemask_epi8(_mm_adds_epu8(sixteen, _mm_set1_epi8(0x76))));
 }
 
 /// Of sixteen bytes from zero to nine: two to a number of 16 bits, two of these to one of 32, and
 /// so on.
-[[nodiscard]] inline std::uint64_t value_of_sixteen(__m128i sixteen) noexcept {
+[[nodiscard, gnu::always_inline]] inline std::uint64_t value_of_sixteen(__m128i sixteen) noexcept {
   const __m128i pairs = _mm_and_si128(
       _mm_add_epi16(_mm_mullo_epi16(sixteen, _mm_set1_epi16(10)), _mm_srli_epi16(sixteen, 8)),
       _mm_set1_epi16(0xff));
@@ -67,7 +71,7 @@ inline constexpr std::uint64_t kPowersOfTen[] = {1,       10,        100,       
 #endif
 
 /// One bit for each of sixteen bytes that is no digit, the first one lowest.
-[[nodiscard]] inline unsigned others_in_sixteen(const char* from) noexcept {
+[[nodiscard, gnu::always_inline]] inline unsigned others_in_sixteen(const char* from) noexcept {
 #if defined(__SSE2__)
   return not_digits(load_sixteen(from));
 #else
@@ -82,7 +86,8 @@ inline constexpr std::uint64_t kPowersOfTen[] = {1,       10,        100,       
 /// The value of `count` digits that end at `end`.
 ///
 /// Precondition: count <= 16; sixteen bytes before `end` can be read
-[[nodiscard]] inline std::uint64_t value_before(const char* end, std::size_t count) noexcept {
+[[nodiscard, gnu::always_inline]] inline std::uint64_t value_before(const char* end,
+                                                                    std::size_t count) noexcept {
 #if defined(__SSE2__)
   return value_of_sixteen(_mm_and_si128(load_sixteen(end - 16), last_bytes(count)));
 #else
@@ -97,8 +102,9 @@ inline constexpr std::uint64_t kPowersOfTen[] = {1,       10,        100,       
 /// The value of the digits around a point, without it: of `whole` before it and `scale` behind it.
 ///
 /// Precondition: whole + scale <= 16; seventeen bytes before `end` can be read
-[[nodiscard]] inline std::uint64_t value_before(const char* end, std::size_t whole,
-                                                std::size_t scale) noexcept {
+[[nodiscard, gnu::always_inline]] inline std::uint64_t value_before(const char* end,
+                                                                    std::size_t whole,
+                                                                    std::size_t scale) noexcept {
 #if defined(__SSE2__)
   // The same bytes twice, the second time as if the point were not there.
   const __m128i fraction = last_bytes(scale);

@@ -68,12 +68,20 @@ class JsonAnchored {
     return read_number(at + 12, out.lamports) == lamports_end;
   }
 
-  template <std::size_t N>
-  [[nodiscard]] static bool is_at(const char* at, const char (&expected)[N]) noexcept {
-    return equal_bytes<N - 1>(at, expected);
+  [[nodiscard]] static bool is_price(const char* at) noexcept {
+    return is_at(at, "{\"type\":\"PriceUpdate\"");
+  }
+  [[nodiscard]] static bool is_account(const char* at) noexcept {
+    return is_at(at, "{\"type\":\"AccountUpdate\"");
   }
 
  private:
+  template <std::size_t N>
+  [[nodiscard, gnu::always_inline]] static bool is_at(const char* at,
+                                                      const char (&expected)[N]) noexcept {
+    return equal_bytes<N - 1>(at, expected);
+  }
+
   // Each of these takes a place and returns the one behind what it has read, or nullptr.
 
   [[gnu::always_inline]] static const char* read_text(const char* from,
@@ -191,13 +199,21 @@ class JsonAnchored {
   if (bytes.size() < JsonAnchored::kBytesMin) return false;
   const char* const from = bytes.data();
   const JsonAnchored in(from + bytes.size());
-  if (JsonAnchored::is_at(from, "{\"type\":\"PriceUpdate\"")) {
+  if (JsonAnchored::is_price(from)) {
     return in.read(from + 21, out.envelope, body_as<PriceUpdate>(out));
   }
-  if (JsonAnchored::is_at(from, "{\"type\":\"AccountUpdate\"")) {
+  if (JsonAnchored::is_account(from)) {
     return in.read(from + 23, out.envelope, body_as<AccountUpdate>(out));
   }
   return false;
+}
+
+[[nodiscard, gnu::always_inline]] inline bool decode_json_anchored(std::string_view bytes,
+                                                                   Envelope& envelope,
+                                                                   PriceUpdate& out) noexcept {
+  if (bytes.size() < JsonAnchored::kBytesMin || !JsonAnchored::is_price(bytes.data())) return false;
+  const JsonAnchored in(bytes.data() + bytes.size());
+  return in.read(bytes.data() + 21, envelope, out);
 }
 
 }  // namespace stratwire::detail

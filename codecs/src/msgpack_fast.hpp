@@ -38,6 +38,13 @@ class MsgpackFixed {
   explicit MsgpackFixed(std::string_view bytes) noexcept
       : from_(bytes.data()), end_(from_ + bytes.size()) {}
 
+  [[nodiscard]] bool is_price() const noexcept {
+    return has_heads<0x98, kTypeId<PriceUpdate>, kDouble, kUnsigned>();
+  }
+  [[nodiscard]] bool is_account() const noexcept {
+    return has_heads<0x97, kTypeId<AccountUpdate>, kUnsigned, kUnsigned>();
+  }
+
   /// Whether all that is no value is as it has to be.
   template <unsigned char Array, unsigned char Type, unsigned char Second, unsigned char Third>
   [[nodiscard]] bool has_heads() const noexcept {
@@ -166,13 +173,21 @@ template <class T>
   using Fixed = MsgpackFixed;
   if (bytes.size() < Fixed::kBytesMin) return false;
   const Fixed in(bytes);
-  if (in.has_heads<0x98, kTypeId<PriceUpdate>, Fixed::kDouble, Fixed::kUnsigned>()) {
+  if (in.is_price()) {
     return read_fixed<PriceUpdate>(in, bytes, out);
   }
-  if (in.has_heads<0x97, kTypeId<AccountUpdate>, Fixed::kUnsigned, Fixed::kUnsigned>()) {
+  if (in.is_account()) {
     return read_fixed<AccountUpdate>(in, bytes, out);
   }
   return false;
+}
+
+[[nodiscard, gnu::always_inline]] inline bool decode_msgpack_fast(std::string_view bytes,
+                                                                  Envelope& envelope,
+                                                                  PriceUpdate& out) noexcept {
+  if (bytes.size() < MsgpackFixed::kBytesMin) return false;
+  const MsgpackFixed in(bytes);
+  return in.is_price() && read_fixed(in, envelope, out);
 }
 
 }  // namespace stratwire::detail

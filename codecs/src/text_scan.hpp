@@ -84,7 +84,7 @@ inline void store16(char* out, __m128i bytes) noexcept {
 
 /// Whether two places hold the same N bytes; in words, because GCC calls memcmp beyond sixteen.
 template <std::size_t N>
-[[nodiscard]] inline bool equal_bytes(const char* a, const char* b) noexcept {
+[[nodiscard, gnu::always_inline]] inline bool equal_bytes(const char* a, const char* b) noexcept {
   const auto word = []<class Word>(const char* from, Word) noexcept {
     Word value;
     std::memcpy(&value, from, sizeof value);

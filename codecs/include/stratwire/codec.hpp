@@ -105,6 +105,14 @@ class Decoder {
     return decode_any(bytes, out);
   }
 
+  /// Decodes one whole PriceUpdate in the fixed layout to where it is wanted.
+  ///
+  /// \return  false when it is something else, in another layout or wrong: decode() says which;
+  ///          `envelope` and `out` are then undefined
+  /// \lifetime  as decode()
+  [[nodiscard]] bool try_decode(std::string_view bytes, Envelope& envelope,
+                                PriceUpdate& out) const noexcept;
+
   [[nodiscard]] Codec codec() const noexcept { return codec_; }
 
  private:

@@ -157,12 +157,19 @@ class ClientLoop {
   // Reading.
   [[nodiscard]] const Delivery* next_delivery();
   [[nodiscard]] const Delivery* hand();
+  [[nodiscard]] const Delivery* hand_held();
   enum class Taken : std::uint8_t { delivery, something, nothing };
   Taken take_event();
+  Taken take_event_of_other();
   Taken take_event(Line& line);
+  Taken take_other(Line& line, const transport::Incoming& event);
   Taken take_message(Line& line, std::string_view payload);
+  using Verdict = session::ClientSession::Verdict;
+  Verdict admit(Line& line);
+  Taken take_price(Line& line, const PriceUpdate& price);
   template <class T>
   Taken take_data(Line& line, const T& body);
+  Taken take_gap();
   Taken take_control(Line& line);
   void decode_failed(const Error& error);
   void on_close_frame(Line& line, const transport::Incoming& close);

@@ -21,24 +21,14 @@ constexpr std::size_t kOutBytesForPongsMax = 64 * 1024;
 
 }  // namespace
 
+// From here to take_data() is what every message passes: one function, but for the decoder.
 const Delivery* ClientLoop::next_delivery() {
   for (;;) {
-    if (message_held_) [[unlikely]] {
-      message_held_ = false;
-      if (const auto* price = std::get_if<PriceUpdate>(&message_.body)) {
-        delivery_.body = *price;
-      } else if (const auto* account = std::get_if<AccountUpdate>(&message_.body)) {
-        delivery_.body = *account;
-      } else {
-        delivery_.body = std::get<Event>(message_.body);
-      }
-      delivery_.envelope.seq = message_.envelope.seq;
-      delivery_.epoch = session_.place().epoch;
-      return &delivery_;
-    }
+    if (message_held_) [[unlikely]]
+      return hand_held();
     if (session_.has_actions()) [[unlikely]]
       perform();
-    if (handed_ != handing_.size()) [[unlikely]]
+    if (!handing_.empty()) [[unlikely]]
       return hand();
     switch (take_event()) {
       case Taken::delivery:
@@ -49,6 +39,21 @@ const Delivery* ClientLoop::next_delivery() {
         return nullptr;
     }
   }
+}
+
+/// The message whose Gap was handed over.
+const Delivery* ClientLoop::hand_held() {
+  message_held_ = false;
+  if (const auto* price = std::get_if<PriceUpdate>(&message_.body)) {
+    delivery_.body = *price;
+  } else if (const auto* account = std::get_if<AccountUpdate>(&message_.body)) {
+    delivery_.body = *account;
+  } else {
+    delivery_.body = std::get<Event>(message_.body);
+  }
+  delivery_.envelope.seq = message_.envelope.seq;
+  delivery_.epoch = session_.place().epoch;
+  return &delivery_;
 }
 
 const Delivery* ClientLoop::hand() {
@@ -77,23 +82,34 @@ const Delivery* ClientLoop::hand() {
 }
 
 /// One connection to the end of what was read, then the other.
-ClientLoop::Taken ClientLoop::take_event() {
-  for (std::size_t looked = 0; looked < lines_.size(); ++looked) {
-    if (Line* const line = lines_[reading_].get(); line != nullptr && line->is_open()) {
-      if (const Taken taken = take_event(*line); taken != Taken::nothing) return taken;
-    }
-    if (lines_[1] == nullptr) break;
-    reading_ ^= 1;
+[[gnu::always_inline]] inline ClientLoop::Taken ClientLoop::take_event() {
+  Line* const first = lines_[reading_].get();
+  if (first != nullptr && first->is_open()) [[likely]] {
+    if (const Taken taken = take_event(*first); taken != Taken::nothing) return taken;
   }
+  return lines_[1] == nullptr ? Taken::nothing : take_event_of_other();
+}
+
+ClientLoop::Taken ClientLoop::take_event_of_other() {
+  reading_ ^= 1;
+  if (Line* const line = lines_[reading_].get(); line != nullptr && line->is_open()) {
+    if (const Taken taken = take_event(*line); taken != Taken::nothing) return taken;
+  }
+  reading_ ^= 1;
   return Taken::nothing;
 }
 
-ClientLoop::Taken ClientLoop::take_event(Line& line) {
-  using Kind = transport::Incoming::Kind;
+[[gnu::always_inline]] inline ClientLoop::Taken ClientLoop::take_event(Line& line) {
   const transport::Incoming event = line.connection().next();
+  if (event.kind == transport::Incoming::Kind::message) [[likely]]
+    return take_message(line, event.payload);
+  return take_other(line, event);
+}
+
+ClientLoop::Taken ClientLoop::take_other(Line& line, const transport::Incoming& event) {
+  using Kind = transport::Incoming::Kind;
   switch (event.kind) {
     case Kind::message:
-      return take_message(line, event.payload);
     case Kind::need_more:
       return Taken::nothing;
     case Kind::ping:
@@ -113,7 +129,13 @@ ClientLoop::Taken ClientLoop::take_event(Line& line) {
   return Taken::nothing;
 }
 
-ClientLoop::Taken ClientLoop::take_message(Line& line, std::string_view payload) {
+[[gnu::always_inline]] inline ClientLoop::Taken ClientLoop::take_message(Line& line,
+                                                                         std::string_view payload) {
+  // Most deliveries are of the type of the one before: decoded to where that one was, so that none
+  // is copied. (Copying what was stored just now costs more than storing it.)
+  if (auto* const price = std::get_if<PriceUpdate>(&delivery_.body)) {
+    if (decoder_.try_decode(payload, message_.envelope, *price)) return take_price(line, *price);
+  }
   if (const auto decoded = decoder_.decode(payload, message_); !decoded.ok()) [[unlikely]] {
     decode_failed(decoded.error());
     return Taken::something;
@@ -147,27 +169,46 @@ ClientLoop::Taken ClientLoop::take_control(Line& line) {
   return Taken::something;
 }
 
+/// What is known of the delivery that message_.envelope belongs to, but for its body.
+[[gnu::always_inline]] inline ClientLoop::Verdict ClientLoop::admit(Line& line) {
+  const Verdict verdict = session_.data(line.id(), message_.envelope);
+  if (verdict == Verdict::drop || abandoned_) [[unlikely]]
+    return Verdict::drop;
+  ++messages_;
+  delivery_.envelope = {session_.place().channel, message_.envelope.seq};
+  delivery_.epoch = session_.place().epoch;
+  delivery_.received_at = line.arrival.wall_ns;
+  return verdict;
+}
+
+/// `price` is the body of the delivery already.
+[[gnu::always_inline]] inline ClientLoop::Taken ClientLoop::take_price(Line& line,
+                                                                       const PriceUpdate& price) {
+  const Verdict verdict = admit(line);
+  if (verdict == Verdict::deliver) [[likely]]
+    return Taken::delivery;
+  if (verdict == Verdict::drop) return Taken::something;
+  message_.body = price;
+  return take_gap();
+}
+
 template <class T>
 ClientLoop::Taken ClientLoop::take_data(Line& line, const T& body) {
-  using Verdict = session::ClientSession::Verdict;
-  const Verdict verdict = session_.data(line.id(), message_.envelope);
+  const Verdict verdict = admit(line);
   if (verdict == Verdict::drop) [[unlikely]]
     return Taken::something;
-  if (abandoned_) [[unlikely]]
-    return Taken::something;
-  ++messages_;
-  delivery_.envelope.channel = session_.place().channel;
-  delivery_.received_at = line.arrival.wall_ns;
-  if (verdict == Verdict::deliver) [[likely]] {
-    delivery_.envelope.seq = message_.envelope.seq;
-    delivery_.epoch = session_.place().epoch;
-    delivery_.body = body;
-  } else {
-    delivery_.envelope.seq = 0;
-    delivery_.epoch = session_.gap().epoch;
-    delivery_.body = session_.gap();
-    message_held_ = true;
-  }
+  if (verdict == Verdict::deliver_after_gap) [[unlikely]]
+    return take_gap();
+  delivery_.body = body;
+  return Taken::delivery;
+}
+
+/// The Gap comes first, then what is in message_.
+ClientLoop::Taken ClientLoop::take_gap() {
+  delivery_.envelope.seq = 0;
+  delivery_.epoch = session_.gap().epoch;
+  delivery_.body = session_.gap();
+  message_held_ = true;
   return Taken::delivery;
 }
 

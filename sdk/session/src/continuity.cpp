@@ -79,6 +79,16 @@ Continuity::Verdict Continuity::advance(std::uint64_t seq, Gap::Reason reason) n
 
 // ---- Messages
 
+Continuity::Verdict Continuity::message_elsewhere(const Line& line, std::string_view channel,
+                                                  std::uint64_t seq) {
+  cursor_ = table_.find(channel);
+  if (cursor_ == nullptr || !cursor_->is_next(line.generation, seq)) {
+    return uncommon(line, channel, seq);
+  }
+  cursor_->seq = seq;
+  return Verdict::deliver;
+}
+
 Continuity::Verdict Continuity::uncommon(const Line& line, std::string_view channel,
                                          std::uint64_t seq) {
   if (!find_or_intern(channel)) return Verdict::refused;

@@ -26,6 +26,11 @@ struct alignas(64) Cursor {
   std::uint32_t generation = 0;  ///< Of the connection that it was last confirmed on; 0 = unknown.
   std::uint32_t asked = 0;       ///< Of the connection that was asked to resume here.
   std::uint32_t said = 0;        ///< Of the connection that answered.
+
+  /// Whether a message of that connection is the one that comes next.
+  [[nodiscard]] bool is_next(std::uint32_t connection, std::uint64_t number) const noexcept {
+    return generation == connection && number == seq + 1;
+  }
 };
 static_assert(sizeof(Cursor) == 64);
 
@@ -85,6 +90,19 @@ class ChannelTable {
     return fold(a ^ kSeed1, b ^ seed);
   }
 
+  /// Whether two names are the same: the call of memcmp() costs as much as comparing them does.
+  [[nodiscard]] static bool same(std::string_view a, std::string_view b) noexcept {
+    const std::size_t bytes = a.size();
+    if (bytes != b.size()) return false;
+    if (bytes < 8) return a == b;
+    std::size_t at = 0;
+    for (; at + 16 < bytes; at += 16) {
+      if (differ8(a, b, at) | differ8(a, b, at + 8)) return false;
+    }
+    if (bytes < 16) return (differ8(a, b, 0) | differ8(a, b, bytes - 8)) == 0;
+    return (differ8(a, b, bytes - 16) | differ8(a, b, bytes - 8)) == 0;
+  }
+
  private:
   struct Slot {
     std::uint64_t hash = 0;
@@ -109,18 +127,6 @@ class ChannelTable {
     return word;
   }
 
-  // Inline, because the call of memcmp() costs as much as comparing a name does.
-  static bool same(std::string_view a, std::string_view b) noexcept {
-    const std::size_t bytes = a.size();
-    if (bytes != b.size()) return false;
-    if (bytes < 8) return a == b;
-    std::size_t at = 0;
-    for (; at + 16 < bytes; at += 16) {
-      if (differ8(a, b, at) | differ8(a, b, at + 8)) return false;
-    }
-    if (bytes < 16) return (differ8(a, b, 0) | differ8(a, b, bytes - 8)) == 0;
-    return (differ8(a, b, bytes - 16) | differ8(a, b, bytes - 8)) == 0;
-  }
   static std::uint64_t differ8(std::string_view a, std::string_view b, std::size_t at) noexcept {
     return load8(a.data() + at) ^ load8(b.data() + at);
   }

@@ -217,7 +217,7 @@ class ClientSession {
 
   // ---- What to do
 
-  [[nodiscard]] bool has_actions() const noexcept { return actions_taken_ != actions_.size(); }
+  [[nodiscard]] bool has_actions() const noexcept { return !actions_.empty(); }
   /// The next thing to do; nothing when there is none.
   [[nodiscard]] std::optional<Action> next_action();
   /// The next Publish to be put on connection(); nullptr when there is none, or it must wait.

@@ -74,13 +74,14 @@ class Continuity {
   ///
   /// \param seq  0: the server does not number this channel; delivered unchecked
   [[nodiscard]] Verdict message(const Line& line, std::string_view channel, std::uint64_t seq) {
-    cursor_ = table_.find(channel);
-    if (cursor_ != nullptr && cursor_->generation == line.generation && seq == cursor_->seq + 1)
-        [[likely]] {
+    // Most messages are of the channel of the one before, and comparing a name costs less than half
+    // of what finding it does.
+    if (cursor_ != nullptr && ChannelTable::same(cursor_->channel, channel) &&
+        cursor_->is_next(line.generation, seq)) [[likely]] {
       cursor_->seq = seq;
       return Verdict::deliver;
     }
-    return uncommon(line, channel, seq);
+    return message_elsewhere(line, channel, seq);
   }
   /// A Gap of the server came: deliver (maybe with other ends, see gap()) or duplicate.
   [[nodiscard]] Verdict gap_message(const Line& line, std::string_view channel, const Gap& gap);
@@ -165,6 +166,8 @@ class Continuity {
     cursor.asked = 0;
     cursor.said = 0;
   }
+  [[nodiscard]] Verdict message_elsewhere(const Line& line, std::string_view channel,
+                                          std::uint64_t seq);
   [[nodiscard]] Verdict uncommon(const Line& line, std::string_view channel, std::uint64_t seq);
   [[nodiscard]] Verdict behind_successor(const Line& line, std::uint64_t seq) noexcept;
   [[nodiscard]] Verdict unsettled(const Line& line, std::uint64_t seq) noexcept;
