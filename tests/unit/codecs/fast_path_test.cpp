@@ -30,6 +30,13 @@ bool agrees(Codec codec, const std::string& text) {
   const Fault wrong = general.decode(bytes, slow);
   const bool taken =
       codec == Codec::json ? decode_json_fast(bytes, quick) : decode_msgpack_fast(bytes, quick);
+  // The way to where a price is wanted takes what the other one takes, if it is a price.
+  Message direct;
+  auto& price = direct.body.emplace<PriceUpdate>();
+  const bool is_price = taken && std::holds_alternative<PriceUpdate>(quick.body);
+  const bool straight = Decoder(codec).try_decode(bytes, direct.envelope, price);
+  EXPECT_TRUE(!straight || (is_price && direct == quick)) << bytes;
+  EXPECT_TRUE(straight || !is_price || codec == Codec::json) << bytes;
   if (!taken) return false;
   EXPECT_FALSE(wrong) << bytes << ": only the fast path takes it";
   EXPECT_TRUE(quick == slow) << bytes;
@@ -166,6 +173,8 @@ TEST(FastPathJson, ReadsPricesOfEveryLengthAtOnce) {
                                   R"(,"volume":1,"timestamp":1732094400123456789})";
         Message out;
         EXPECT_TRUE(decode_json_anchored(bytes, out)) << price;
+        PriceUpdate direct;
+        EXPECT_TRUE(Decoder(Codec::json).try_decode(bytes, out.envelope, direct)) << price;
         EXPECT_TRUE(agrees(Codec::json, bytes)) << price;
       }
     }
