@@ -41,6 +41,10 @@ Core::~Core() = default;
 PublishStatus Core::submit(Submission&& submission) noexcept {
   // acquire: pairs with the release in Server::drain().
   if (closed.load(std::memory_order_acquire)) return PublishStatus::closed;
+  if (config.threading == Threading::caller && !threads.empty() &&
+      threads.front()->runs_on_this_thread() && threads.front()->try_hand_on(submission)) {
+    return PublishStatus::ok;
+  }
   if (!inbox.try_push(std::move(submission))) {
     publish_back_pressured.add();
     return PublishStatus::back_pressured;

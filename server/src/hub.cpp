@@ -36,8 +36,22 @@ Hub::Hub(Core& core, Shard& local)
 std::size_t Hub::drain(std::size_t limit, Now now) {
   now_ = now;
   if (now.ms >= next_aging_ms_) age_logs();
-  std::size_t handled = 0;
   turn_bytes_ = 0;
+  const std::size_t handled = std::exchange(handled_, 0) + drain_inbox(limit);
+  // Sent next: what comes past the inbox has a turn of its own again.
+  turn_bytes_ = 0;
+  return handled;
+}
+
+bool Hub::try_handle(const Submission& submission) {
+  if (has_work() || turn_bytes_ >= kTurnBytesMax || !links_have_room()) return false;
+  handle(submission);
+  ++handled_;
+  return true;
+}
+
+std::size_t Hub::drain_inbox(std::size_t limit) {
+  std::size_t handled = 0;
   while (handled < limit && turn_bytes_ < kTurnBytesMax) {
     if (batch_next_ == batch_end_) {
       batch_next_ = 0;

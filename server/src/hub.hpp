@@ -35,7 +35,12 @@ class Hub {
 
   /// Takes up to `limit` messages from the inbox and hands them on; stops early after
   /// kTurnBytesMax, and when a link is full, so that nothing is ever dropped here.
+  ///
+  /// \return with those of try_handle() since the last drain
   std::size_t drain(std::size_t limit, Now now);
+  /// Hands one message on past the inbox; false when it must not overtake what waits there, or when
+  /// this turn has enough.
+  [[nodiscard]] bool try_handle(const Submission& submission);
   [[nodiscard]] bool has_work() const noexcept {
     return batch_next_ != batch_end_ || core_.inbox.size_approx() != 0;
   }
@@ -52,6 +57,7 @@ class Hub {
   void change_interest(InterestChange& change, Now now);
 
  private:
+  std::size_t drain_inbox(std::size_t limit);
   void handle(const Submission& submission);
   template <class Body>
   void encode_and_deliver(Frame& frame, const Body& body);
@@ -77,7 +83,8 @@ class Hub {
   std::vector<Submission> batch_;
   std::size_t batch_next_ = 0;
   std::size_t batch_end_ = 0;
-  std::size_t turn_bytes_ = 0;
+  std::size_t turn_bytes_ = 0;     ///< Of frames since the last drain ended.
+  std::size_t handled_ = 0;        ///< Past the inbox, in the same time.
   std::uint64_t paced_bytes_ = 0;  ///< Handed on and not yet settled.
   std::uint64_t position_ = 0;     ///< Messages published in all channels.
   Now now_{};                      ///< Of the call that is under way.

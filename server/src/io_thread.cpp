@@ -28,8 +28,23 @@ constexpr std::uint64_t listener_token(std::size_t index) noexcept {
   return kWakeupToken - 1 - index;
 }
 
+/// Of two limits, of which either may be none.
+std::chrono::nanoseconds shorter(std::chrono::nanoseconds a, std::chrono::nanoseconds b) noexcept {
+  if (a.count() < 0) return b;
+  return b.count() < 0 ? a : std::min(a, b);
+}
+
 Now look_at_clocks() {
   return {telemetry::monotonic_ns() / 1'000'000, telemetry::wall_ns()};
+}
+
+/// A number for each thread that asks; never used again, unlike the system's.
+std::uint64_t number_of_this_thread() noexcept {
+  static std::atomic<std::uint64_t> last{0};
+  thread_local std::uint64_t mine = 0;
+  // relaxed: only that no two get the same matters.
+  if (mine == 0) mine = 1 + last.fetch_add(1, std::memory_order_relaxed);
+  return mine;
 }
 
 void pin_to(int cpu) {
@@ -58,7 +73,7 @@ IoThread::IoThread(Core& core, std::size_t index, transport::Poller poller,
 }
 
 IoThread::~IoThread() {
-  stop();
+  if (thread_.joinable()) stop();
 }
 
 void IoThread::add_listener(transport::Listener listener) {
@@ -67,11 +82,15 @@ void IoThread::add_listener(transport::Listener listener) {
 }
 
 void IoThread::start() {
+  if (index_ == 0 && core_.config.threading == Threading::caller) return;
   thread_ = std::thread([this] { run(); });
 }
 
 void IoThread::stop() {
-  if (!thread_.joinable()) return;
+  if (!thread_.joinable()) {
+    shard_.drop_all();
+    return;
+  }
   // release: pairs with the acquire in run(); nothing else hangs on it.
   stop_.store(true, std::memory_order_release);
   wake();
@@ -96,12 +115,12 @@ void IoThread::run() {
   // acquire: pairs with the release in stop().
   while (!stop_.load(std::memory_order_acquire)) {
     now_ = look_at_clocks();
-    wait(turn());
+    wait(turn() != 0, transport::Poller::kNoTimeout);
   }
   shard_.drop_all();
 }
 
-bool IoThread::turn() {
+std::size_t IoThread::turn() {
   run_tasks();
   std::size_t handed_on = 0;
   if (hub_) {
@@ -119,21 +138,22 @@ bool IoThread::turn() {
     link_->settle();
   }
   if (accept_paused_ && now_.ms >= accept_again_ms_) resume_accepting();
-  return handed_on != 0;
+  return handed_on;
 }
 
-void IoThread::wait(bool worked) {
+std::size_t IoThread::wait(bool worked, std::chrono::nanoseconds limit) {
   // After work only a look: what came meanwhile is taken with the next batch, which waits already.
   std::chrono::nanoseconds timeout{0};
-  const bool may_sleep = !worked && core_.config.waiting == Waiting::park;
+  const bool may_sleep = !worked && limit != timeout && core_.config.waiting == Waiting::park;
   if (may_sleep) {
     wakeup_.prepare_sleep();
-    if (!has_work()) timeout = sleep_limit();
+    if (!has_work()) timeout = shorter(sleep_limit(), limit);
   }
   const std::size_t ready = poller_.wait(ready_, timeout);
   if (may_sleep) wakeup_.end_sleep();
   if (ready == 0 && !worked && core_.config.waiting == Waiting::yield) sched_yield();
   for (std::size_t i = 0; i < ready; ++i) on_ready(ready_[i]);
+  return ready;
 }
 
 std::chrono::nanoseconds IoThread::sleep_limit() const noexcept {
@@ -147,6 +167,69 @@ bool IoThread::has_work() noexcept {
   // acquire: pairs with the release in stop().
   if (stop_.load(std::memory_order_acquire)) return true;
   return hub_ ? hub_->has_work() : !link_->empty();
+}
+
+// ---- On the caller's thread
+
+std::size_t IoThread::poll(std::chrono::nanoseconds timeout) {
+  // relaxed: a thread only looks for its own number, which it wrote itself.
+  caller_.store(number_of_this_thread(), std::memory_order_relaxed);
+  polling_ = true;
+  wakeup_.end_sleep();
+  const std::int64_t begun_ns = timeout.count() > 0 ? telemetry::monotonic_ns() : 0;
+  std::chrono::nanoseconds left = timeout;
+  std::size_t done = 0;
+  now_ = look_at_clocks();
+  // What was published past the inbox goes first, as if it had been handed on in a turn of its own:
+  // tasks find the logs sent.
+  shard_.write(now_);
+  for (;;) {
+    // What waits, then the sockets, then what those brought.
+    done = turn();
+    const std::size_t ready = wait(done != 0, left);
+    if (ready != 0) done += ready + turn();
+    if (timeout.count() > 0) {
+      const std::chrono::nanoseconds passed(telemetry::monotonic_ns() - begun_ns);
+      left = std::max(timeout - passed, std::chrono::nanoseconds{0});
+    }
+    if (done != 0 || left.count() == 0) break;
+    now_ = look_at_clocks();
+  }
+  polling_ = false;
+  if (tells_by_fd_) arm_poll_fd();
+  return done;
+}
+
+bool IoThread::poll_until(const std::function<bool()>& done, std::chrono::nanoseconds timeout) {
+  const std::int64_t deadline_ns = telemetry::monotonic_ns() + timeout.count();
+  while (!done()) {
+    const std::chrono::nanoseconds left(deadline_ns - telemetry::monotonic_ns());
+    if (left.count() <= 0) return false;
+    poll(std::min<std::chrono::nanoseconds>(left, milliseconds(Shard::kTickMs)));
+  }
+  return true;
+}
+
+int IoThread::poll_fd() {
+  tells_by_fd_ = true;
+  arm_poll_fd();
+  return poller_.fd();
+}
+
+/// The caller may sleep from here on, in a poller of its own.
+void IoThread::arm_poll_fd() {
+  wakeup_.prepare_sleep();
+  if (has_work()) wake();
+}
+
+bool IoThread::runs_on_this_thread() const noexcept {
+  // relaxed: as in poll().
+  return caller_.load(std::memory_order_relaxed) == number_of_this_thread();
+}
+
+bool IoThread::try_hand_on(const Submission& submission) {
+  // Within poll() the shard is in the middle of something.
+  return !polling_ && hub_->try_handle(submission);
 }
 
 void IoThread::run_tasks() {

@@ -3,8 +3,10 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -32,10 +34,24 @@ class IoThread final : private ShardHost {
   // ---- Creating thread only
 
   void add_listener(transport::Listener listener);
-  /// All threads are made before one of them starts.
+  /// All threads are made before one of them starts. One that the caller runs only notes it.
   void start();
   /// Ends the loop and waits for it; open connections are cut.
   void stop();
+
+  // ---- The thread that runs this one, where that is the caller (Threading::caller)
+
+  /// As Server::poll().
+  std::size_t poll(std::chrono::nanoseconds timeout);
+  /// Polls until `done`, or so long. \return the last answer of `done`
+  bool poll_until(const std::function<bool()>& done, std::chrono::nanoseconds timeout);
+  /// As Server::poll_fd().
+  [[nodiscard]] int poll_fd();
+  /// Whether the calling thread may use try_hand_on().
+  [[nodiscard]] bool runs_on_this_thread() const noexcept;
+  /// Hands the message to the hub, past the inbox; false when it must wait in the inbox: behind
+  /// others, or for the next poll().
+  [[nodiscard]] bool try_hand_on(const Submission& submission);
 
   // ---- Any thread
 
@@ -55,9 +71,11 @@ class IoThread final : private ShardHost {
  private:
   // The loop
   void run();
-  /// \return whether messages were handed on
-  bool turn();
-  void wait(bool worked);
+  /// \return messages that were handed on
+  std::size_t turn();
+  /// Waits for sockets, not at all after work, and serves them. \return how many
+  std::size_t wait(bool worked, std::chrono::nanoseconds limit);
+  void arm_poll_fd();
   [[nodiscard]] std::chrono::nanoseconds sleep_limit() const noexcept;
   [[nodiscard]] bool has_work() noexcept;
   void run_tasks();
@@ -97,6 +115,11 @@ class IoThread final : private ShardHost {
   std::atomic<bool> has_tasks_{false};  // written under the mutex
   std::atomic<bool> stop_{false};       // written by stop()
   std::thread thread_{};
+
+  // Where the caller runs it
+  std::atomic<std::uint64_t> caller_{0};  // written by poll(): the thread's number
+  bool polling_ = false;                  ///< Within poll(): what is published then queues up.
+  bool tells_by_fd_ = false;              ///< poll_fd() was asked for.
 };
 
 }  // namespace stratwire::server

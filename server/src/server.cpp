@@ -182,7 +182,7 @@ class Server::Impl {
     if (started() && grace > milliseconds{0}) {
       // Publishing goes on: those who have somewhere else to go change over without a hole.
       core_->threads.front()->post([core = core_.get()] { core->threads.front()->go_away(); });
-      (void)core_->wait_until_empty(grace);
+      (void)wait_until_empty(grace);
     }
     // release: pairs with the acquire in Core::submit().
     core_->closed.store(true, std::memory_order_release);
@@ -190,7 +190,7 @@ class Server::Impl {
       core_->threads.front()->post([core = core_.get()] { core->threads.front()->begin_drain(); });
       const auto passed =
           std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begun);
-      empty = core_->wait_until_empty(std::max(deadline - passed, milliseconds{0}));
+      empty = wait_until_empty(std::max(deadline - passed, milliseconds{0}));
     }
     // The first one hands work to the others: it ends first.
     for (const auto& thread : core_->threads) thread->stop();
@@ -198,6 +198,19 @@ class Server::Impl {
     return Error{Errc::expired, 0,
                  "connections that did not close within " + std::to_string(deadline.count()) +
                      " ms were cut"};
+  }
+
+  /// Where the caller is the first I/O thread, its loop runs here.
+  [[nodiscard]] bool wait_until_empty(std::chrono::milliseconds deadline) {
+    if (core_->config.threading == Threading::own_thread) return core_->wait_until_empty(deadline);
+    // What was posted comes even where nobody is connected.
+    core_->threads.front()->poll(std::chrono::nanoseconds{0});
+    return core_->threads.front()->poll_until(
+        [this] {
+          // relaxed: a figure; what each thread did with its connections is its own.
+          return core_->connections.load(std::memory_order_relaxed) == 0;
+        },
+        deadline);
   }
 
   [[nodiscard]] bool started() const noexcept { return local_port_ != 0 || !local_addr_.empty(); }
@@ -266,7 +279,16 @@ std::vector<ConnectionStats> Server::connections(std::size_t limit) const {
     promise->set_value(std::move(all));
   });
   // A drain that begins meanwhile may end a thread before it answers.
-  if (future.wait_for(std::chrono::seconds(5)) != std::future_status::ready) return {};
+  constexpr std::chrono::seconds kPatience{5};
+  const auto answered = [&future] {
+    return future.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  };
+  if (impl_->core_->config.threading == Threading::caller) {
+    (void)impl_->core_->threads.front()->poll_until(answered, kPatience);
+  } else {
+    (void)future.wait_for(kPatience);
+  }
+  if (!answered()) return {};
   auto all = future.get();
   server::sort_by_lag(all, limit);
   return all;
@@ -277,6 +299,14 @@ std::string Server::local_addr() const {
 }
 std::uint16_t Server::local_port() const noexcept {
   return impl_->local_port_;
+}
+std::size_t Server::poll(std::chrono::nanoseconds timeout) {
+  server::Core& core = *impl_->core_;
+  return core.config.threading == Threading::caller ? core.threads.front()->poll(timeout) : 0;
+}
+int Server::poll_fd() {
+  server::Core& core = *impl_->core_;
+  return core.config.threading == Threading::caller ? core.threads.front()->poll_fd() : -1;
 }
 Result<void> Server::drain(std::chrono::milliseconds deadline) {
   return impl_->drain(deadline);

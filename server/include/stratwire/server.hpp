@@ -95,7 +95,8 @@ class Publisher {
   /// Takes a copy of the message and returns; never blocks.
   ///
   /// \cost   no system call unless the server's thread sleeps; no allocation up to 128 bytes of
-  ///         text, but for the first messages of a thread
+  ///         text, but for the first messages of a thread. On the thread of Server::poll() it is
+  ///         encoded here and now
   PublishStatus publish(const PriceUpdate& message) noexcept;
   PublishStatus publish(const AccountUpdate& message) noexcept;
   PublishStatus publish(const Event& message) noexcept;
@@ -120,7 +121,9 @@ class Publisher {
 
 /// A listening server with its I/O threads.
 ///
-/// \thread any thread for every call; the destructor and drain() block
+/// \thread any thread for every call; the destructor and drain() block. With Threading::caller one
+///         thread at a time for poll(), connections(), drain() and the destructor, and a thread
+///         that has called one of them does not publish while another thread does
 class Server {
  public:
   /// Listens, then starts the I/O threads.
@@ -157,6 +160,28 @@ class Server {
   /// "127.0.0.1:8080", with the port that was given out for port 0.
   [[nodiscard]] std::string local_addr() const;
   [[nodiscard]] std::uint16_t local_port() const noexcept;
+
+  /// With Threading::caller: sends what was published, then serves the sockets, waiting at most
+  /// `timeout` until there is something to do.
+  ///
+  /// What this thread publishes between two calls is encoded at once and sent by the next call, one
+  /// send() for each connection: publish all that you have, then poll. Beyond 256 KiB it waits in
+  /// the inbox, as what other threads publish does. Call it at least every 50 ms: nothing is
+  /// accepted, sent or told alive in between.
+  ///
+  /// \param timeout  0: only look; below 0: no limit
+  /// \return         messages that were handed on and sockets that were served; 0 when there was
+  ///                 nothing to do, and always with Threading::own_thread
+  /// \cost           one system call when nothing waits, and one per connection that gets something
+  std::size_t poll(std::chrono::nanoseconds timeout = std::chrono::nanoseconds{0});
+  /// With Threading::caller, for a poller of your own (epoll, poll, an event loop): readable while
+  /// poll() has something to do, whatever the thread that it came from; -1 with
+  /// Threading::own_thread.
+  ///
+  /// Call poll(0) when it is readable, after you published, and every 50 ms.
+  ///
+  /// \lifetime  until drain(); stays the server's
+  [[nodiscard]] int poll_fd();
 
   /// Stops accepting and publishing, sends what waits, closes every connection with 1001.
   ///

@@ -13,6 +13,7 @@
 #include <stratwire/limits.hpp>
 #include <stratwire/message.hpp>
 #include <stratwire/result.hpp>
+#include <stratwire/threading.hpp>
 #include <stratwire/waiting.hpp>
 
 namespace stratwire {
@@ -66,10 +67,13 @@ struct ServerConfig {
   std::string unix_path{};
   /// Threads that read and write sockets, 1..8. The hub runs on the first.
   std::size_t io_threads = 1;
-  /// How I/O threads wait; `spin` costs one core each.
+  /// Who runs the first of them. With `caller` there is no such thread, but Server::poll(): what is
+  /// published on the thread that calls it goes to the sockets without a hand-over.
+  Threading threading = Threading::own_thread;
+  /// How I/O threads wait, and poll(); `spin` costs one core each.
   Waiting waiting = Waiting::park;
   /// Core of the first I/O thread, the others follow, all on cores of this machine; -1 = wherever
-  /// the system puts them.
+  /// the system puts them. A thread that calls poll() stays where it is.
   int io_cpu = -1;
 
   /// Messages that may wait between publishers and the hub, 64..32'768; about 200 bytes each.

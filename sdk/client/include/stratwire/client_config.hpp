@@ -11,18 +11,10 @@
 #include <stratwire/message.hpp>
 #include <stratwire/result.hpp>
 #include <stratwire/resume.hpp>
+#include <stratwire/threading.hpp>
 #include <stratwire/waiting.hpp>
 
 namespace stratwire {
-
-/// Who reads the socket.
-enum class Threading : std::uint8_t {
-  /// The client's own I/O thread; messages reach the strategy through a ring.
-  own_thread,
-  /// The thread that calls poll() or receive(): the fewest hops there are. Nothing happens, no
-  /// heartbeat and no reconnect either, while nobody calls.
-  caller,
-};
 
 /// When and how often to try again after a connection was lost.
 ///
@@ -68,6 +60,7 @@ struct ClientConfig {
   Codec codec = Codec::json;
   /// Shown to the operator beside this connection; at most 64 bytes.
   std::string name{};
+  /// Who reads the socket.
   Threading threading = Threading::own_thread;
   /// How receive() waits (and, with own_thread, how the I/O thread waits).
   Waiting waiting = Waiting::park;

@@ -35,6 +35,8 @@ class Poller {
   static constexpr std::size_t kReadyMax = 256;
 
   static Outcome<Poller> open();
+  /// Readable while wait() would tell of something; for a poller of somebody else's.
+  [[nodiscard]] int fd() const noexcept { return fd_; }
   ~Poller() { close(); }
   Poller(Poller&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Poller& operator=(Poller&& other) noexcept {
