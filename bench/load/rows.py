@@ -8,6 +8,7 @@ import subprocess
 SUBSCRIBERS = (10, 100, 1000, 10_000)
 OFFERED = (1, 16, 64, 256)
 SIZES = (159, 512, 2048, 8192)
+OURS = ("stratwire", "stratwire_threads")
 KINDS = ("fan-out", "channels", "size", "rate", "unix", "round-trip", "idle")
 
 
@@ -86,7 +87,7 @@ def rows():
 def fan_out_rows():
     for subscribers in SUBSCRIBERS:
         for k in OFFERED:
-            servers = ["floor_log", "stratwire", "uws"]
+            servers = ["floor_log", *OURS, "uws"]
             if k == 1:
                 servers.insert(0, "floor_send")
             if k == 16:
@@ -101,22 +102,22 @@ def fan_out_rows():
 
 def other_rows():
     yield Row("1000 subscribers, each 20 of 200 channels, K=64", "channels",
-              ("floor_log", "stratwire", "uws", "redis", "nats"), "floor_log", 1000, k=64,
+              ("floor_log", *OURS, "uws", "redis", "nats"), "floor_log", 1000, k=64,
               channels=200, per_connection=20, quick=True)
     for size in SIZES:
-        yield Row(f"100 subscribers, {size} bytes, K=16", "size", ("floor_log", "stratwire", "uws"),
+        yield Row(f"100 subscribers, {size} bytes, K=16", "size", ("floor_log", *OURS, "uws"),
                   "floor_log", 100, k=16, message_bytes=size)
     for subscribers, rate in ((100, 2000), (1000, 50)):
         yield Row(f"{subscribers} subscribers x {rate}/s", "rate",
-                  ("floor_log", "stratwire", "uws", "beast", "ws", "lws"), "floor_log",
+                  ("floor_log", *OURS, "uws", "beast", "ws", "lws"), "floor_log",
                   subscribers, rate=rate, quick=subscribers == 100)
     for k in (1, 16):
-        yield Row(f"AF_UNIX, 1000 subscribers, K={k}", "unix", ("floor_log", "stratwire", "uws"),
+        yield Row(f"AF_UNIX, 1000 subscribers, K={k}", "unix", ("floor_log", *OURS, "uws"),
                   "floor_log", 1000, k=k, unix=True, quick=k == 16)
-    yield Row("round trip, spinning", "round-trip", ("floor_echo", "stratwire", "uws", "beast", "ws"),
+    yield Row("round trip, spinning", "round-trip", ("floor_echo", *OURS, "uws", "beast", "ws"),
               "floor_echo", 1, quick=True)
     yield Row("10000 idle connections", "idle",
-              ("floor_log", "stratwire", "uws", "beast", "ws", "lws", "redis", "nats"), "floor_log",
+              ("floor_log", *OURS, "uws", "beast", "ws", "lws", "redis", "nats"), "floor_log",
               10_000, quick=True)
 
 
@@ -131,8 +132,10 @@ def servers(programs):
         Server("floor_send", (built("bench_load_floor"), "send")),
         Server("floor_log", (built("bench_load_floor"), "log")),
         Server("floor_echo", (built("bench_load_floor"), "echo"), goes_for_round_trips=False),
-        Server("stratwire", (built("bench_load_server"),), subprotocol="stratwire.v1.json",
+        Server("stratwire", (built("bench_load_server"), "loop"), subprotocol="stratwire.v1.json",
                goes_for_round_trips=False),
+        Server("stratwire_threads", (built("bench_load_server"), "threads"),
+               subprotocol="stratwire.v1.json", goes_for_round_trips=False),
         Server("beast", (built("bench_load_beast"),)),
         Server("lws", (built("bench_load_lws"),), needs=built("bench_load_lws"),
                package="libwebsockets-dev"),

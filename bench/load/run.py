@@ -379,8 +379,8 @@ def main(arguments):
     print("\n".join(figures.table_lines(figures.summarize(measurements))))
     print(f"- written to {path}; bench/report/report.py {path} makes a page of it")
     broken = any(m["result"]["lost"] or m["result"]["disordered"]
-                 for m in measurements if m["name"] == "stratwire")
-    ours_failed = any(f["name"] == "stratwire" or f["name"].startswith("floor_") for f in failures)
+                 for m in measurements if m["name"] in plan.OURS)
+    ours_failed = any(f["name"] in plan.OURS or f["name"].startswith("floor_") for f in failures)
     return 1 if broken or ours_failed else 0
 
 

@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 import figures  # noqa: E402
 import svg  # noqa: E402
 
-ORDER = ("stratwire", "uws", "beast", "ws", "lws", "redis", "nats")
+ORDER = ("stratwire", "stratwire_threads", "uws", "beast", "ws", "lws", "redis", "nats")
 # The last percentile that a plot shows is the one with so many values beyond it.
 VALUES_BEYOND = 5
 NUMBER = ' class="n"'
@@ -214,7 +214,7 @@ def row_html(cell):
         tail = f"upgrades in {text(cell['upgrade_s'][0])} s"
     numbers = (text(value), cell["unit"], f"{text(low)}..{text(high)}",
                text(cell["ratio"] and cell["ratio"][0]), tail, text(cell["cpu"] and cell["cpu"][0]))
-    ours = ' class="ours"' if cell["name"] == "stratwire" else ""
+    ours = ' class="ours"' if cell["name"].startswith("stratwire") else ""
     return (f"<tr{ours}><td>{html.escape(cell['name'])}</td>" +
             "".join(f"<td{NUMBER}>{html.escape(number)}</td>" for number in numbers) +
             f'<td class="doubt">{html.escape("; ".join(cell["remarks"]))}</td></tr>')

@@ -1,14 +1,19 @@
-/// stratwire in the run, as its users have it: an embedded Server with default settings, one
-/// publisher thread.
+/// stratwire in the run, as its users have it: an embedded Server with default settings.
 ///
-/// 1. Publisher and I/O thread share the server's core, as the one thread of every other server of
-///    the run does both. I/O threads are of the batch class: one that is woken by the first of K
+///   bench_load_server loop      one thread: it publishes, then polls (Threading::caller), as every
+///                               other server of the run does
+///   bench_load_server threads   an I/O thread, and a publisher thread that shares its core
+///
+/// 1. No message is given up for speed: the next K wait while any reader is behind by more than
+///    kLagBytes, as a producer does that cares. Gaps would show in the generator's report.
+/// 2. With threads, I/O threads are of the batch class: one that is woken by the first of K
 ///    publishes does not push the publisher off the core before the last of them.
-/// 2. Flat out, K publishes are offered, and the next K when these have come back to the publisher,
-///    which subscribes to its own feed: asleep meanwhile, and woken once per turn. (A publisher
-///    that asks and yields has no claim to the core any more, and is interrupted after the first.)
-/// 3. No message is given up for speed: the next K also wait while any reader is behind by more
-///    than kLagBytes, as a producer does that cares. Gaps would show in the generator's report.
+/// 3. With threads and flat out, K publishes are offered, and the next K when these have come back
+///    to the publisher, which subscribes to its own feed: asleep meanwhile, and woken once per
+///    turn. (A publisher that asks and yields has no claim to the core any more, and is interrupted
+///    after the first.)
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <sched.h>
 #include <string>
@@ -28,6 +33,8 @@ namespace {
 /// A quarter of what a reader may be behind before it is lapped.
 constexpr std::uint64_t kLagBytes = 1 << 20;
 constexpr unsigned kLagLookUs = 50;
+/// At a rate, messages that are due at once and go out in one turn; the inbox takes more.
+constexpr std::size_t kTurnMax = 1024;
 
 class Publishers {
  public:
@@ -92,19 +99,59 @@ std::int64_t at_rate(Publishers& publishers, Schedule& schedule, const Control& 
   return worked_ns;
 }
 
+/// The one thread of the server: what is due, then the sockets.
+void run_loop(Server& server, Publishers& publishers, const Settings& settings,
+              const Control& control) {
+  using std::chrono::milliseconds;
+  while (!control.started()) server.poll(milliseconds(settings.spins ? 0 : 1));
+  Schedule schedule{settings};
+  while (!control.stopped()) {
+    if (settings.rate != 0 || server.stats().lag_bytes_max <= kLagBytes) {
+      const std::size_t due = std::min(schedule.due(), kTurnMax);
+      for (std::size_t i = 0; i < due; ++i) {
+        if (!publishers.publish(schedule.take(), control)) break;
+      }
+    }
+    server.poll();
+  }
+  schedule.report();
+}
+
+void run_threads(const Server& server, Publishers& publishers, const Settings& settings,
+                 const Control& control) {
+  while (!control.started()) usleep(1000);
+  Schedule schedule{settings};
+  if (settings.rate == 0) {
+    Tap tap{settings};
+    flat_out(server, tap, publishers, schedule, control);
+    schedule.report();
+    return;
+  }
+  const std::int64_t cpu_before = thread_cpu_ns();
+  const std::int64_t worked_ns = at_rate(publishers, schedule, control);
+  const std::int64_t spun_ns = thread_cpu_ns() - cpu_before - worked_ns;
+  schedule.report(static_cast<double>(spun_ns) / static_cast<double>(schedule.elapsed_ns()));
+}
+
 /// Threads that are started from now on inherit it.
 void become(int scheduling_class) {
   const sched_param parameters{};
   sched_setscheduler(0, scheduling_class, &parameters);
 }
 
-int main_of() {
+int main_of(int argc, char** argv) {
+  const std::string_view kind = argc == 2 ? argv[1] : "";
+  if (kind != "loop" && kind != "threads") {
+    std::fprintf(stderr, "usage: bench_load_server loop|threads (settings: bench/README.md)\n");
+    return 2;
+  }
   const Settings settings = Settings::from_environment();
   const Control control;
   ServerConfig config;
   config.host = "127.0.0.1";
   config.port = settings.port;
   config.unix_path = settings.unix_path;
+  if (kind == "loop") config.threading = Threading::caller;
   // Where everything else in the row spins as well.
   if (settings.spins) config.waiting = Waiting::spin;
   become(SCHED_BATCH);
@@ -116,17 +163,10 @@ int main_of() {
   }
   Publishers publishers{*server, settings};
   Control::ready();
-  while (!control.started()) usleep(1000);
-  Schedule schedule{settings};
-  if (settings.rate == 0) {
-    Tap tap{settings};
-    flat_out(*server, tap, publishers, schedule, control);
-    schedule.report();
+  if (kind == "loop") {
+    run_loop(*server, publishers, settings, control);
   } else {
-    const std::int64_t cpu_before = thread_cpu_ns();
-    const std::int64_t worked_ns = at_rate(publishers, schedule, control);
-    const std::int64_t spun_ns = thread_cpu_ns() - cpu_before - worked_ns;
-    schedule.report(static_cast<double>(spun_ns) / static_cast<double>(schedule.elapsed_ns()));
+    run_threads(*server, publishers, settings, control);
   }
   return 0;
 }
@@ -134,6 +174,6 @@ int main_of() {
 }  // namespace
 }  // namespace stratwire::bench
 
-int main() {
-  return stratwire::bench::main_of();
+int main(int argc, char** argv) {
+  return stratwire::bench::main_of(argc, argv);
 }
