@@ -30,24 +30,13 @@ struct Connection {
   explicit Connection(transport::Socket opened, transport::FrameLimits limits)
       : socket(std::move(opened)), parser(transport::Role::server, limits) {}
 
+  // What sending a frame touches comes first: two cache lines.
   transport::Socket socket;
-  transport::FrameParser parser;
-  std::unique_ptr<transport::ServerHandshake> handshake{};
-  /// Bytes that were read and are not yet a whole frame.
-  std::unique_ptr<std::string> unparsed{};
   std::unique_ptr<Lane> lane{};
-  std::unique_ptr<std::string> name{};  ///< From Hello.
-
   Cohort* cohort = nullptr;
   std::uint64_t cursor = 0;  ///< Position in the cohort's log; behind it nothing was sent.
-  std::uint64_t id = 0;
-  std::uint64_t token = 0;  ///< Slot and generation, as the host tells it.
   std::uint64_t sent_bytes = 0;
-  std::int64_t connected_at = 0;  ///< \units Unix nanoseconds
-  std::int64_t heard_at_ms = 0;   ///< Monotonic.
-  std::int64_t deadline_ms = 0;   ///< Of handshake and closing.
-  std::int64_t progress_ms = 0;   ///< While lagging: when the kernel took something last.
-  std::uint32_t member_slot = 0;
+  std::int64_t progress_ms = 0;  ///< While lagging: when the kernel took something last.
   std::uint32_t frame_rest = 0;  ///< Of the frame that the cursor lies in; 0 between frames.
   std::uint32_t gaps = 0;
   Phase phase = Phase::handshake;
@@ -66,6 +55,18 @@ struct Connection {
   bool counted = true;         ///< In Core::connections; refused ones are not.
   bool ping_sent = false;
   bool shutdown_when_sent = false;  ///< Say that no more comes as soon as the lane is empty.
+
+  std::uint32_t member_slot = 0;
+  std::uint64_t id = 0;
+  std::uint64_t token = 0;        ///< Slot and generation, as the host tells it.
+  std::int64_t connected_at = 0;  ///< \units Unix nanoseconds
+  std::int64_t heard_at_ms = 0;   ///< Monotonic.
+  std::int64_t deadline_ms = 0;   ///< Of handshake and closing.
+  transport::FrameParser parser;
+  std::unique_ptr<transport::ServerHandshake> handshake{};
+  /// Bytes that were read and are not yet a whole frame.
+  std::unique_ptr<std::string> unparsed{};
+  std::unique_ptr<std::string> name{};  ///< From Hello.
 
   /// Whether what comes in may be taken now.
   [[nodiscard]] bool reads() const noexcept {
