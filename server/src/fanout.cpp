@@ -144,9 +144,7 @@ void Fanout::append(Cohort& cohort, std::span<const char> frame, FrameMark mark)
 }
 
 void Fanout::write(Now now) {
-  for (; samples_written_ < samples_.size(); ++samples_written_) {
-    samples_[samples_written_].written_ns = now.wall_ns;
-  }
+  stamp_samples(now);
   for (Cohort* const cohort : dirty_) {
     cohort->dirty = false;
     write_cohort(*cohort, now);
@@ -439,8 +437,15 @@ void Fanout::note(Route& route, const Frame& frame) {
   }
 }
 
+/// They are written now.
+void Fanout::stamp_samples(Now now) {
+  for (; samples_written_ < samples_.size(); ++samples_written_) {
+    samples_[samples_written_].written_ns = now.wall_ns;
+  }
+}
+
 void Fanout::beat(Now now) {
-  write(now);
+  stamp_samples(now);
   gather_heads();
   gather_times();
   // The same bytes for every cohort of a codec that has nothing of its own to be told.

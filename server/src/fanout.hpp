@@ -37,7 +37,10 @@ class Fanout {
   void on_frame(const Frame& frame);
   /// Sends what was appended since the last call: one send() per connection.
   void write(Now now);
-  /// Appends a Heartbeat to every native cohort, and writes. Call it once per heartbeat interval.
+  /// Whether write() has something to send.
+  [[nodiscard]] bool has_unsent() const noexcept { return !dirty_.empty(); }
+  /// Appends a Heartbeat to every native cohort, behind what is not sent yet, and writes both. Call
+  /// it once per heartbeat interval.
   void beat(Now now);
   /// How far the slowest reader is behind, in bytes or in messages' worth of them.
   [[nodiscard]] std::uint64_t lag_bytes() const noexcept;
@@ -106,6 +109,7 @@ class Fanout {
   void finish_frame(Connection& c);
   void hold_requests_if_unread(Connection& c);
   void note(Route& route, const Frame& frame);
+  void stamp_samples(Now now);
   void gather_heads();
   void gather_times();
   void append_own_heartbeats(Cohort& cohort, Now now);

@@ -122,8 +122,19 @@ void Shard::forget_dropped() {
 
 void Shard::write(Now now) {
   now_ = now;
-  fanout_.write(now);
+  // A Heartbeat that is due goes in the send() of what waits, where something does: alone it costs
+  // one more for each connection, a tenth of all with 10,000 of them.
+  if (next_beat_ms_ != 0 && now.ms >= next_beat_ms_ && fanout_.has_unsent()) {
+    beat();
+  } else {
+    fanout_.write(now);
+  }
   settle();
+}
+
+void Shard::beat() {
+  fanout_.beat(now_);
+  next_beat_ms_ = now_.ms + core_.config.heartbeat_interval.count();
 }
 
 void Shard::turn(Now now) {
@@ -164,10 +175,11 @@ void Shard::tick() {
     sweep_connections();
     sweep_parts();
   }
-  if (now_.ms >= next_beat_ms_) {
+  if (next_beat_ms_ == 0) {
     // The first look only begins the first interval.
-    if (next_beat_ms_ != 0) fanout_.beat(now_);
     next_beat_ms_ = now_.ms + core_.config.heartbeat_interval.count();
+  } else if (now_.ms >= next_beat_ms_) {
+    beat();
   }
   settle();
 }

@@ -101,6 +101,7 @@ class Shard {
   [[nodiscard]] Connection& make_connection(transport::Socket socket);
   void publish_lag() noexcept;
   void tick();
+  void beat();
   void sweep_connections();
   void sweep_parts();
   void sweep_open(Connection& c);

@@ -32,6 +32,7 @@ struct Pipe {
   std::string to_server{};
   std::string to_client{};
   std::size_t window = SIZE_MAX;  ///< Bytes that the client's side still takes.
+  std::size_t writes = 0;         ///< Of the server that moved something.
   bool closed = false;            ///< By the server.
   bool broken = false;            ///< The client is gone without a word.
 };
@@ -52,6 +53,7 @@ class PipeLayer final : public transport::StreamLayer {
     const std::size_t count = std::min(from.size(), pipe_->window);
     if (count == 0) return {0, 0, transport::IoStatus::would_block};
     pipe_->to_client.append(from.data(), count);
+    ++pipe_->writes;
     if (pipe_->window != SIZE_MAX) pipe_->window -= count;
     return {count, 0, transport::IoStatus::ok};
   }

@@ -109,6 +109,28 @@ TEST(Shard, EveryNativeConnectionGetsAHeartbeatEachInterval) {
   }
 }
 
+TEST(Shard, HeartbeatThatIsDueGoesWithWhatIsSentAnyway) {
+  ServerConfig config;
+  config.heartbeat_interval = std::chrono::milliseconds(kBeatMs);
+  ShardRig rig(config);
+  RigClient client(rig);
+  client.send(Subscribe{{"prices:A"}, 1});
+  ASSERT_TRUE(client.next_of<Subscribed>());
+  rig.sleep(kBeatMs);
+  const std::size_t writes = client.pipe().writes;
+  rig.publish("prices:A", price(7));
+  EXPECT_EQ(client.pipe().writes, writes + 1);
+  ASSERT_NE(client.next(), nullptr);
+  const Message* const second = client.next();
+  ASSERT_NE(second, nullptr);
+  EXPECT_TRUE(std::holds_alternative<Heartbeat>(second->body));
+  // The next one is due an interval later.
+  rig.advance(kBeatMs - Shard::kTickMs);
+  EXPECT_FALSE(client.next_of<Heartbeat>());
+  rig.advance(Shard::kTickMs);
+  EXPECT_TRUE(client.next_of<Heartbeat>());
+}
+
 TEST(Shard, AHeadComesOnceAfterAQuietInterval) {
   ShardRig rig;
   RigClient by_name(rig);
