@@ -38,13 +38,17 @@ Core::Core(ServerConfig settings, std::uint64_t epoch_now)
 
 Core::~Core() = default;
 
+bool Core::try_hand_on(Submission& submission) {
+  if (config.threading == Threading::own_thread || threads.empty()) return false;
+  IoThread& first = *threads.front();
+  // acquire: pairs with the release in Server::drain().
+  return first.runs_on_this_thread() && !closed.load(std::memory_order_acquire) &&
+         first.try_hand_on(submission);
+}
+
 PublishStatus Core::submit(Submission&& submission) noexcept {
   // acquire: pairs with the release in Server::drain().
   if (closed.load(std::memory_order_acquire)) return PublishStatus::closed;
-  if (config.threading == Threading::caller && !threads.empty() &&
-      threads.front()->runs_on_this_thread() && threads.front()->try_hand_on(submission)) {
-    return PublishStatus::ok;
-  }
   if (!inbox.try_push(std::move(submission))) {
     publish_back_pressured.add();
     return PublishStatus::back_pressured;

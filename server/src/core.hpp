@@ -33,6 +33,11 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
+  /// Gives a message to the hub past the inbox, where the calling thread is the hub's
+  /// (Threading::caller); false when it must be submitted.
+  ///
+  /// \thread any thread
+  [[nodiscard]] bool try_hand_on(Submission& submission);
   /// Hands a message to the hub.
   ///
   /// \thread any thread

@@ -40,6 +40,12 @@ std::size_t text_bytes(const Event& m) {
   return m.type.size() + m.data.bytes.size();
 }
 
+PublishStatus hand_over(server::Core& core, server::Submission submission) {
+  if (core.try_hand_on(submission)) return PublishStatus::ok;
+  submission.published_ns = telemetry::wall_ns();
+  return core.submit(std::move(submission));
+}
+
 template <class T>
 PublishStatus submit(server::Core& core, server::Channel* channel, const T& message,
                      Pacing pacing) noexcept {
@@ -48,8 +54,7 @@ PublishStatus submit(server::Core& core, server::Channel* channel, const T& mess
     return PublishStatus::refused;
   }
   server::Submission submission(channel, message);
-  submission.published_ns = telemetry::wall_ns();
-  if (pacing == Pacing::live) return core.submit(std::move(submission));
+  if (pacing == Pacing::live) return hand_over(core, std::move(submission));
 
   // Claimed before looking, so that two publishers can't both take the last room.
   const std::uint32_t bytes =
@@ -60,7 +65,7 @@ PublishStatus submit(server::Core& core, server::Channel* channel, const T& mess
   const std::uint64_t pressure = core.pressure_bytes();
   PublishStatus status = PublishStatus::back_pressured;
   if (pressure <= core.config.lane_bytes_max / 2 || pressure == bytes) {
-    status = core.submit(std::move(submission));
+    status = hand_over(core, std::move(submission));
   } else {
     core.publish_back_pressured.add();
   }
