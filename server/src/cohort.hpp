@@ -14,10 +14,10 @@ struct Connection;
 
 /// \thread the shard's thread only
 struct Cohort {
-  Dialect dialect = Dialect::json;
-  /// Channels and wildcards: sorted, each once. Every member's subscriptions are these.
-  std::vector<std::string> channels{};
+  // What each frame touches comes first.
   FrameLog log{};
+  Dialect dialect = Dialect::json;
+  bool dirty = false;  ///< Has frames that its members have not been sent.
   std::vector<Connection*> members{};
   /// Members that the kernel did not take everything from; the only ones not at the head.
   std::vector<Connection*> lagging{};
@@ -26,7 +26,8 @@ struct Cohort {
   /// For its next Heartbeat.
   std::vector<ChannelHead> heads{};
   std::vector<HopTimes> times{};
-  bool dirty = false;  ///< Has frames that its members have not been sent.
+  /// Channels and wildcards: sorted, each once. Every member's subscriptions are these.
+  std::vector<std::string> channels{};
 };
 
 /// What tells cohorts apart. Channel names hold no control characters.
