@@ -203,9 +203,10 @@ void ClientLoop::perform_leave(const session::action::Leave& leave) {
 // State and error for any thread; and what is handed over late is kept short.
 void ClientLoop::remember(const Notice& notice) {
   if (const auto* const answer = std::get_if<Subscribed>(&notice)) gates_.answered(*answer);
+  if (const auto* const answer = std::get_if<Unsubscribed>(&notice)) gates_.left(*answer);
   const auto* const event = std::get_if<StateEvent>(&notice);
   if (event == nullptr) return;
-  gates_.state_known(event->state);
+  gates_.state_known(*event);
   {
     const std::lock_guard hold(told_mutex_);
     error_ = event->cause;

@@ -97,7 +97,10 @@ void Gates::wished(std::span<const std::string> channels) {
 }
 
 void Gates::unwished(std::span<const std::string> channels) {
-  for (const std::string& channel : channels) wishes_.erase(channel);
+  for (const std::string& channel : channels) {
+    wishes_.erase(channel);
+    forget_data(channel);
+  }
   refresh();
 }
 
@@ -109,10 +112,28 @@ void Gates::answered(const Subscribed& answer) {
   refresh();
 }
 
-void Gates::state_known(ClientState state) {
-  // A further subscribe() leaves the channels that are followed already as they are.
-  const bool goes_on = state == ClientState::live || state == ClientState::subscribing ||
-                       state == ClientState::recovering;
+void Gates::left(const Unsubscribed& answer) const {
+  for (const ChannelResult& result : answer.results) forget_data(result.channel);
+}
+
+/// What came over a subscription that was left is no price of a later one.
+void Gates::forget_data(std::string_view wish) const {
+  for (const auto& [channel, words] : channels_) {
+    if ((channel != wish && wildcard_of(channel) != wish) || followed(channel)) continue;
+    // relaxed: only this thread writes it.
+    const std::uint64_t before = words->standing.load(std::memory_order_relaxed);
+    // release: as in note().
+    words->standing.store(before & ~(Words::kData | Words::kMissed), std::memory_order_release);
+  }
+}
+
+void Gates::state_known(const StateEvent& event) {
+  // A further subscribe() leaves the channels that are followed already as they are; another
+  // connection, which took over before it had caught up, does not.
+  const bool same = std::exchange(generation_, event.generation) == event.generation;
+  const bool goes_on =
+      event.state == ClientState::live ||
+      (same && (event.state == ClientState::subscribing || event.state == ClientState::recovering));
   if (goes_on) return;
   // release: pairs with the acquire in ChannelGate::verdict(), as all that is stored here.
   client_->live.store(0, std::memory_order_release);

@@ -40,8 +40,10 @@ class Gates {
   void unwished(std::span<const std::string> channels);
   /// The server granted or refused.
   void answered(const Subscribed& answer);
+  /// What was on its way when a channel was unwished for has come.
+  void left(const Unsubscribed& answer) const;
   /// A change of state, as soon as it is known.
-  void state_known(ClientState state);
+  void state_known(const StateEvent& event);
   /// The state is live, and everything before was handed over.
   void went_live();
   /// A Gap is about to be handed over.
@@ -103,6 +105,7 @@ class Gates {
     words.received_ns.store(received.time_since_epoch().count(), std::memory_order_release);
   }
   [[nodiscard]] bool followed(const std::string& channel) const;
+  void forget_data(std::string_view wish) const;
   void refresh(const std::string& channel, Words& words) const;
   void refresh() const;
 
@@ -111,6 +114,7 @@ class Gates {
   std::vector<Known> known_{};
   std::size_t known_count_ = 0;
   std::map<std::string, Wish, std::less<>> wishes_{};
+  std::uint64_t generation_ = 0;  // Of the connection that the last state was about.
   std::uint64_t index_ = 0;
 };
 

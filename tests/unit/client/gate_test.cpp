@@ -198,6 +198,43 @@ TEST_P(ClientTest, ARefusedOrLeftChannelIsShut) {
   }));
 }
 
+TEST_P(ClientTest, APriceOfAnEarlierSubscriptionDoesNotOpenIt) {
+  Gated strategy{peer, config()};
+  strategy.client.subscribe({"prices:A"}).value();
+  peer.greet_and_grant(kEpoch, 0);
+  peer.price("prices:A", 1, 1);
+  ASSERT_TRUE(strategy.gets_to(GateVerdict::open));
+  strategy.client.unsubscribe({"prices:A"}).value();
+  const auto leave = peer.expect<Unsubscribe>();
+  peer.price("prices:A", 2, 1);  // On its way.
+  peer.send(Unsubscribed{leave.id, {{"prices:A", Errc::ok, "", kEpoch, 0}}});
+  ASSERT_TRUE(strategy.gets_to(GateVerdict::not_subscribed));
+  strategy.client.subscribe({"prices:A"}).value();
+  // A hundred more were published meanwhile.
+  peer.grant(peer.expect<Subscribe>(), kEpoch, 102);
+  ASSERT_TRUE(strategy.gets_to(GateVerdict::no_data));
+  peer.price("prices:A", 103, 1);
+  ASSERT_TRUE(strategy.gets_to(GateVerdict::open));
+}
+
+TEST(ClientGate, AConnectionThatTakesOverBeforeItHasCaughtUpShutsIt) {
+  const auto client = std::make_shared<detail::GateClientWords>();
+  client::Gates gates{client};
+  const auto is_live = [&] {
+    return client->live.load(std::memory_order_relaxed) != 0;  // relaxed: one thread.
+  };
+  gates.state_known({.state = ClientState::live, .generation = 1});
+  gates.went_live();
+  gates.state_known({.state = ClientState::subscribing, .generation = 1});
+  EXPECT_TRUE(is_live()) << "a further subscription of the same connection";
+  gates.state_known({.state = ClientState::live, .generation = 2});
+  EXPECT_TRUE(is_live()) << "a hand-over without a break";
+  gates.state_known({.state = ClientState::recovering, .generation = 3});
+  EXPECT_FALSE(is_live());
+  gates.went_live();
+  EXPECT_TRUE(is_live());
+}
+
 TEST_P(ClientTest, LimitsOfTimeShutIt) {
   Gated strategy{peer, config()};
   const auto limited = [&](GateLimits limits) {
