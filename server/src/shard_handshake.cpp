@@ -114,6 +114,8 @@ void Shard::upgrade(Connection& c) {
   c.connected_at = now_.wall_ns;
   fanout_.join(c, {});
   if (c.dialect != Dialect::plain) welcome(c);
+  // The others were told when it was said.
+  if (gone_away_) fanout_.reply(c, core_.next_go_away());
   fanout_.flush(c, now_);
 }
 

@@ -258,6 +258,23 @@ TEST(ServerDrain, PublishingGoesOnUntilTheGoAwayDeadline) {
   }
 }
 
+TEST(ServerDrain, OneThatUpgradesMeanwhileIsToldToo) {
+  ServerConfig config = quiet_config();
+  config.drain.go_away_deadline = std::chrono::hours(1);
+  config.drain.alternatives = {"ws://10.0.0.2:8080"};
+  Server server = open_server(config);
+  RawClient late = RawClient::tcp(server.local_port());
+  TestClient early(server);
+  // In the order in which they knocked: the one that has not upgraded is there as well.
+  std::thread drainer([&] { EXPECT_TRUE(server.drain(2 * kPatience)); });
+  (void)early.expect<GoAway>();
+  TestClient upgraded(std::move(late));
+  EXPECT_EQ(upgraded.expect<GoAway>().alternatives, config.drain.alternatives);
+  early.raw().send_close(transport::CloseCode::normal);
+  upgraded.raw().send_close(transport::CloseCode::normal);
+  drainer.join();
+}
+
 TEST(ServerDrain, AfterTheGoAwayDeadlineTheOthersAreClosed) {
   ServerConfig config = quiet_config();
   config.drain.go_away_deadline = 20ms;
