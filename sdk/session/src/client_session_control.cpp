@@ -294,7 +294,7 @@ void ClientSession::on(Conversation& talk, const GoAway& notice, Instant now) {
   if (is_successor(talk)) return refuse_successor(now);
   // Its slot counts if no alternative takes over.
   if (notice.reconnect_after_ms != 0) {
-    backoff_.asked_to_wait(std::chrono::milliseconds{notice.reconnect_after_ms});
+    backoff_.asked_to_wait_until(now + std::chrono::milliseconds{notice.reconnect_after_ms});
   }
   hand(notice);
   if (phase_ != Phase::open || successor_.stage != Successor::Stage::none) return;

@@ -441,6 +441,15 @@ TEST_F(ResumeTest, TrapASlotThatTheServerGaveIsKept) {
   EXPECT_EQ(session.next_tick(), now + 7s);
 }
 
+TEST_F(ResumeTest, ASlotIsCountedFromItsGoAwayNotFromTheLoss) {
+  connect();
+  from_server(GoAway{5000, 7000, {}});
+  const auto told = now;
+  now += 5s;
+  session.lost(session.connection(), now, {{Errc::connection_lost}, 4200});
+  EXPECT_EQ(session.next_tick(), told + 7s);
+}
+
 TEST_F(ResumeTest, TrapHeartbeatsStarvedByData) {
   follow(0);
   for (std::uint64_t i = 1; i <= 100; ++i) {
