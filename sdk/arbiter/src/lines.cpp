@@ -62,6 +62,9 @@ Result<void> validate(const ArbiterConfig& config) {
   if (config.held_messages_max < 1 || config.held_messages_max > 1'048'576) {
     return refusal("held_messages_max", "use 1 to 1048576");
   }
+  if (config.held_bytes_max < 4096 || config.held_bytes_max > (std::size_t{1} << 30)) {
+    return refusal("held_bytes_max", "use 4096 to 1073741824");
+  }
   if (config.hold_max.count() < 0 || config.hold_max > std::chrono::hours{1}) {
     return refusal("hold_max", "use 0 ms to 1 h");
   }

@@ -134,6 +134,8 @@ class Proxy::Core {
         poller_(std::move(poller)),
         wakeup_(std::move(wakeup)) {}
   ~Core() {
+    // start() may have failed before there was one.
+    if (!thread_.joinable()) return;
     run_on_thread([this] { stopping_ = true; });
     thread_.join();
   }

@@ -66,6 +66,11 @@ ServerConfig Server::quick_config() {
 }
 
 Result<Server> Server::open(ServerConfig config) {
+  if (config.threading == Threading::caller) {
+    return Error{Errc::invalid_config, 0,
+                 "ServerConfig::threading is caller; a testing::Server has threads of its own, as "
+                 "the test waits for what it does"};
+  }
   config.host = "127.0.0.1";
   config.port = 0;
   config.unix_path.clear();

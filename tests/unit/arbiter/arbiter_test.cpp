@@ -345,6 +345,9 @@ TEST(Arbiter, RefusesWhatCanNotBe) {
   config.held_messages_max = 0;
   expect_refused(config, "ArbiterConfig::held_messages_max");
   config = two_lines();
+  config.held_bytes_max = 0;
+  expect_refused(config, "ArbiterConfig::held_bytes_max");
+  config = two_lines();
   config.hold_max = -1ms;
   expect_refused(config, "ArbiterConfig::hold_max");
   config = two_lines();

@@ -132,6 +132,9 @@ TEST(Server, WrongSettingsAreNamed) {
   ServerConfig config;
   config.io_threads = 99;
   EXPECT_THAT(Server::open(config).error().message(), HasSubstr("io_threads"));
+  config = {};
+  config.threading = Threading::caller;
+  EXPECT_THAT(Server::open(config).error().message(), HasSubstr("threading"));
 }
 
 }  // namespace

@@ -37,8 +37,8 @@ struct ArbiterConfig {
   /// Latest messages of each channel with which later copies are compared; a power of two, 16 to
   /// 65'536. 16 bytes each, once the channel has had so many.
   std::size_t window = 1'024;
-  /// What may wait behind holes, in all channels: messages, 1 to 1'048'576, and bytes. What goes
-  /// beyond ends the wait of its channel with a Gap.
+  /// What may wait behind holes, in all channels: messages, 1 to 1'048'576, and bytes, 4 KiB to
+  /// 1 GiB. What goes beyond ends the wait of its channel with a Gap.
   std::size_t held_messages_max = 65'536;
   std::size_t held_bytes_max = std::size_t{16} << 20;
   /// For so long another line may bring what one has lost, before a server is asked to replay it.
