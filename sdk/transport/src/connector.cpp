@@ -2,6 +2,7 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
+#include <pthread.h>
 #include <string>
 #include <sys/socket.h>
 #include <system_error>
@@ -162,7 +163,7 @@ void Connector::State::look_up() {
   lookup = std::make_shared<Lookup>();
   lookup->owner = this;
   try {
-    std::thread([job = lookup, number = attempt, host = url.host, port = url.port] {
+    std::thread thread([job = lookup, number = attempt, host = url.host, port = url.port] {
       asio::io_context own;
       asio::ip::tcp::resolver resolver(own);
       error_code outcome;
@@ -176,7 +177,9 @@ void Connector::State::look_up() {
       asio::post(job->owner->io, [job, owner = job->owner, number] {
         if (owner->attempt == number) owner->looked_up(*job);
       });
-    }).detach();
+    });
+    pthread_setname_np(thread.native_handle(), "stratwire-dns");
+    thread.detach();
   } catch (const std::system_error& refused) {
     lookup.reset();
     fail(Errc::resolve_failed, refused.code().value(),

@@ -1,5 +1,5 @@
 #include <filesystem>
-#include <iterator>
+#include <fstream>
 #include <netinet/in.h>
 #include <thread>
 
@@ -77,17 +77,18 @@ class SilentPort {
 /// end before it has: the leak check of the address sanitizer would find its memory.
 class LookUps : public ::testing::Environment {
  public:
-  void SetUp() override { threads_ = threads(); }
   void TearDown() override {
-    while (threads() > threads_) std::this_thread::yield();
+    while (is_looking_up()) std::this_thread::yield();
   }
 
  private:
-  static std::ptrdiff_t threads() {
-    using Entries = std::filesystem::directory_iterator;
-    return std::distance(Entries{"/proc/self/task"}, Entries{});
+  static bool is_looking_up() {
+    for (const auto& thread : std::filesystem::directory_iterator{"/proc/self/task"}) {
+      std::string name;
+      if (std::ifstream{thread.path() / "comm"} >> name && name == "stratwire-dns") return true;
+    }
+    return false;
   }
-  std::ptrdiff_t threads_ = 0;
 };
 const auto* const kLookUps = ::testing::AddGlobalTestEnvironment(new LookUps);
 
