@@ -22,8 +22,8 @@
 #endif
 
 #include <stratwire/server.hpp>
+#include <stratwire/testing/crowd.hpp>
 
-#include "../../tests/support/crowd.hpp"
 #include "../support/rig.hpp"
 
 namespace stratwire::bench {
@@ -110,7 +110,7 @@ class Subscriber {
   }
 
  private:
-  test::Crowd crowd_;
+  testing::Crowd crowd_;
 };
 
 std::vector<double> from_threads(Server& server, std::size_t threads, const Plan& plan) {
