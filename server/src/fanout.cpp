@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <stratwire/codec.hpp>
+#include <stratwire/session/channel_name.hpp>
 
 namespace stratwire::server {
 namespace {
@@ -80,7 +81,7 @@ Cohort& Fanout::cohort_of(Dialect dialect, std::vector<std::string> channels) {
   cohort.channels = std::move(channels);
   cohorts_.emplace(std::move(key), std::move(made));
   for (const std::string& name : cohort.channels) {
-    if (!name.ends_with(":*")) {
+    if (!session::is_wildcard(name)) {
       // One that nobody has published yet is found when its first frame comes.
       if (Channel* const channel = core_.registry.find(name)) {
         route_of(*channel);
@@ -88,7 +89,7 @@ Cohort& Fanout::cohort_of(Dialect dialect, std::vector<std::string> channels) {
       }
       continue;
     }
-    const auto kind = std::string_view(name).substr(0, name.size() - 2);
+    const std::string_view kind = session::kind_of(name);
     for (const Route& route : routes_) {
       if (route.channel != nullptr && route.channel->kind() == kind) {
         route_to(cohort, *route.channel);

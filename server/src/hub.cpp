@@ -5,6 +5,8 @@
 #include <span>
 #include <utility>
 
+#include <stratwire/session/channel_name.hpp>
+
 #include "dialect.hpp"
 #include "shard.hpp"
 
@@ -192,7 +194,7 @@ void Hub::look_up(InterestChange& change) {
   change.granted.clear();
   for (const std::string& name : change.asked) {
     Subscription granted;
-    if (name.ends_with(":*")) {
+    if (session::is_wildcard(name)) {
       granted.head = position_;
     } else if (const Channel* const channel = core_.registry.find(name)) {
       granted.head = channel->log.head();

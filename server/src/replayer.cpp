@@ -10,16 +10,13 @@
 namespace stratwire::server {
 namespace {
 
-constexpr std::string_view kWildcardEnd = ":*";
-
 bool has(const std::vector<std::string>& sorted, std::string_view name) {
   return std::ranges::binary_search(sorted, name);
 }
 
 /// Whether the connection gets this channel already.
 bool flows(const InterestChange& change, const Channel& channel) {
-  return has(change.had, channel.name()) ||
-         has(change.had, std::string(channel.kind()) + std::string(kWildcardEnd));
+  return has(change.had, channel.name()) || has(change.had, session::wildcard_of(channel.kind()));
 }
 
 /// The number of the first message with a greater position, or, where the log no longer tells, the
@@ -53,7 +50,7 @@ void Replayer::plan(InterestChange& change, const Stand& stand, const Find& find
   for (const bool wildcards : {false, true}) {
     for (std::size_t i = 0; i < change.asked.size(); ++i) {
       const std::string& name = change.asked[i];
-      if (name.empty() || name.ends_with(kWildcardEnd) != wildcards) continue;
+      if (name.empty() || session::is_wildcard(name) != wildcards) continue;
       const auto [first, is_new] = seen_.try_emplace(name, i);
       if (!is_new) {
         change.granted[i] = change.granted[first->second];
@@ -77,7 +74,7 @@ const ResumePoint* Replayer::point_of(std::string_view name) const {
 /// That of the `kind:*`, if the request has it.
 const ResumePoint* Replayer::point_of_kind(const InterestChange& change,
                                            std::string_view kind) const {
-  const std::string wildcard = std::string(kind) + std::string(kWildcardEnd);
+  const std::string wildcard = session::wildcard_of(kind);
   const bool is_asked = std::ranges::find(change.asked, wildcard) != change.asked.end();
   return is_asked ? point_of(wildcard) : nullptr;
 }
@@ -111,7 +108,7 @@ void Replayer::plan_wildcard(InterestChange& change, std::size_t i, const Stand&
   granted.head = stand.position;
   if (has(change.had, name)) return;
   Replay& replay = *change.replay;
-  const std::string kind(name.substr(0, name.size() - kWildcardEnd.size()));
+  const std::string kind(session::kind_of(name));
   replay.kinds.push_back(kind);
   const ResumePoint* const wildcard = point_of(name);
   granted.recovered = wildcard != nullptr && wildcard->epoch == stand.epoch;

@@ -3,22 +3,16 @@
 #include <algorithm>
 #include <utility>
 
+#include <stratwire/session/channel_name.hpp>
+
 namespace stratwire::sim {
 namespace {
 
 constexpr std::size_t kFaultsKept = 10;
 
-bool is_wildcard(std::string_view name) noexcept {
-  return name.ends_with(":*");
-}
-
-bool covers(std::string_view wildcard, std::string_view channel) noexcept {
-  return channel.starts_with(wildcard.substr(0, wildcard.size() - 1));
-}
-
 /// Whether a wish, or an answer, is about that channel.
-bool names(std::string_view wish, std::string_view channel) noexcept {
-  return is_wildcard(wish) ? covers(wish, channel) : wish == channel;
+bool names(std::string_view wish, std::string_view channel) {
+  return session::is_wildcard(wish) ? session::covers(wish, channel) : wish == channel;
 }
 
 /// Which state may follow which, within one generation.
@@ -282,7 +276,7 @@ void Judge::on_subscribed(const Subscribed& answer) {
     }
     if (result.code != Errc::ok) {
       fault("refused: " + result.channel + ' ' + result.message);
-    } else if (is_wildcard(result.channel)) {
+    } else if (session::is_wildcard(result.channel)) {
       grant_kind(result, answer.id);
     } else {
       grant(result, answer.id);
@@ -307,7 +301,7 @@ void Judge::grant_kind(const ChannelResult& result, std::uint64_t request) {
   if (result.epoch != feed_.epoch()) return;
   for (auto& [channel, watch] : watches_) {
     if (!watch.begins_with(request)) continue;
-    if (!covers(result.channel, channel)) continue;
+    if (!session::covers(result.channel, channel)) continue;
     start_again(channel, watch, result.epoch, feed_.head_at(channel, result.head) + 1);
     watch.through_wildcard = true;
   }
@@ -353,7 +347,7 @@ void Judge::resume_pending(const ResumePoint& point, Watch& watch) {
 }
 
 void Judge::check_point(const ResumePoint& point) {
-  if (is_wildcard(point.channel)) return;
+  if (session::is_wildcard(point.channel)) return;
   Watch* const watch = find(point.channel);
   if (watch == nullptr) return;
   resume_pending(point, *watch);

@@ -15,31 +15,6 @@ constexpr std::size_t kFaultsKept = 10;
 /// The message that a saboteur takes.
 constexpr std::uint64_t kSabotagedMessage = 20;
 
-bool is_wildcard(std::string_view name) noexcept {
-  return name.ends_with(":*");
-}
-
-bool covers(std::string_view wildcard, std::string_view channel) {
-  return channel.starts_with(wildcard.substr(0, wildcard.size() - 1));
-}
-
-/// As sdk/arbiter has it.
-LineArbiter::Link link_of(ClientState state) noexcept {
-  switch (state) {
-    case ClientState::subscribing:
-    case ClientState::recovering:
-    case ClientState::live:
-    case ClientState::stale:
-      return LineArbiter::Link::up;
-    case ClientState::closing:
-    case ClientState::closed:
-    case ClientState::failed:
-      return LineArbiter::Link::over;
-    default:
-      return LineArbiter::Link::down;
-  }
-}
-
 }  // namespace
 
 // ---- The judge
@@ -214,7 +189,7 @@ void LinesDesk::notice(std::size_t line, CopySource source, const Notice& notice
   }
   if (const auto* const event = std::get_if<StateEvent>(&notice)) {
     trace_.note(config_.lines[line].name, to_string(event->state), event->generation);
-    arbiter_.link(line, link_of(event->state), instant());
+    arbiter_.link(line, LineArbiter::link_of(event->state), instant());
   } else if (const auto* const answer = std::get_if<Subscribed>(&notice)) {
     for (const ChannelResult& result : answer->results) {
       if (result.code != Errc::ok) continue;
@@ -293,9 +268,9 @@ void LinesDesk::on(const session::arbiter_action::AskReplay& ask) {
   std::vector<Asked>& waiting = lines_[ask.line]->waiting;
   std::erase_if(waiting, [&](const Asked& one) { return one.point.channel == ask.channel; });
   Asked asked{{std::string(ask.channel), ask.epoch, ask.seq}, {}};
-  if (is_wildcard(ask.channel)) {
+  if (session::is_wildcard(ask.channel)) {
     arbiter_.cursors(ask.epoch, [&](std::string_view channel, std::uint64_t seq) {
-      if (covers(ask.channel, channel)) {
+      if (session::covers(ask.channel, channel)) {
         asked.beside.push_back({std::string(channel), ask.epoch, seq});
       }
     });

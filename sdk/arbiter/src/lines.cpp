@@ -25,18 +25,6 @@ constexpr std::size_t kRunMax = 64;
 // Copies that are dropped before a call returns with nothing.
 constexpr std::size_t kDroppedMax = 1'024;
 
-queue::Wait::Kind wait_kind(Waiting waiting) noexcept {
-  switch (waiting) {
-    case Waiting::spin:
-      return queue::Wait::Kind::spin;
-    case Waiting::yield:
-      return queue::Wait::Kind::yield;
-    case Waiting::park:
-      break;
-  }
-  return queue::Wait::Kind::park;
-}
-
 Error refusal(std::string_view setting, std::string_view cure) {
   return {Errc::invalid_config, 0,
           "ArbiterConfig::" + std::string{setting} + ": " + std::string{cure}};
@@ -95,35 +83,9 @@ session::LineArbiterConfig session_config(const ArbiterConfig& config) {
   return session;
 }
 
-LineArbiter::Link link_of(ClientState state) noexcept {
-  switch (state) {
-    case ClientState::subscribing:
-    case ClientState::recovering:
-    case ClientState::live:
-    case ClientState::stale:
-      return LineArbiter::Link::up;
-    case ClientState::closing:
-    case ClientState::closed:
-    case ClientState::failed:
-      return LineArbiter::Link::over;
-    default:
-      return LineArbiter::Link::down;
-  }
-}
-
 std::string name_of(const ClientConfig& config) {
   if (!config.name.empty()) return config.name;
   return config.url.empty() && !config.urls.empty() ? config.urls.front() : config.url;
-}
-
-bool is_wildcard(std::string_view channel) noexcept {
-  return channel.ends_with(":*");
-}
-
-bool covers(std::string_view wildcard, std::string_view channel) {
-  const auto kind = session::parse_channel_name(wildcard, session::Wildcards::allowed);
-  const auto name = session::parse_channel_name(channel, session::Wildcards::refused);
-  return kind.ok() && name.ok() && kind->covers(*name);
 }
 
 }  // namespace
@@ -132,7 +94,7 @@ bool covers(std::string_view wildcard, std::string_view channel) {
 
 Result<std::unique_ptr<Lines>> Lines::open(ArbiterConfig config) {
   if (auto valid = validate(config); !valid.ok()) return valid.error();
-  auto wait = std::make_shared<queue::Wait>(wait_kind(config.waiting));
+  auto wait = std::make_shared<queue::Wait>(config.waiting);
   std::unique_ptr<Lines> lines{new Lines(with_common_settings(std::move(config)), wait)};
   for (const ClientConfig& each : lines->config_.lines) {
     auto client = ClientAccess::open(each, wait);
@@ -297,9 +259,9 @@ const LineDelivery* Lines::on(const action::HandGap& hand) {
 
 const LineDelivery* Lines::on(const action::AskReplay& ask) {
   std::vector<ResumePoint> beside;
-  if (is_wildcard(ask.channel)) {
+  if (session::is_wildcard(ask.channel)) {
     arbiter_.cursors(ask.epoch, [&](std::string_view channel, std::uint64_t seq) {
-      if (beside.size() < limits::kResumePointsMax - 1 && covers(ask.channel, channel)) {
+      if (beside.size() < limits::kResumePointsMax - 1 && session::covers(ask.channel, channel)) {
         beside.push_back({std::string{channel}, ask.epoch, seq});
       }
     });
@@ -371,7 +333,7 @@ const LineDelivery* Lines::data(std::size_t line, CopySource source, const Deliv
 
 void Lines::notice(std::size_t line, const Delivery& delivery) {
   if (const auto* const event = delivery.get_if<StateEvent>()) {
-    arbiter_.link(line, link_of(event->state), now_);
+    arbiter_.link(line, LineArbiter::link_of(event->state), now_);
   } else if (const auto* const answer = delivery.get_if<Subscribed>()) {
     answered(line, *answer);
   } else if (const auto* const goodbye = delivery.get_if<Unsubscribed>()) {
@@ -390,9 +352,9 @@ void Lines::left(const Unsubscribed& answer) {
   for (const ChannelResult& result : answer.results) {
     if (wished_.contains(result.channel)) continue;
     arbiter_.forget(result.channel);
-    if (!is_wildcard(result.channel)) continue;
+    if (!session::is_wildcard(result.channel)) continue;
     arbiter_.forget_if([&](std::string_view channel) {
-      return covers(result.channel, channel) && !wished_.contains(channel);
+      return session::covers(result.channel, channel) && !wished_.contains(channel);
     });
   }
 }

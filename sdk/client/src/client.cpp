@@ -30,18 +30,6 @@ using detail::HandlerSlot;
 using Clock = std::chrono::steady_clock;
 using Handler = std::function<bool(const Delivery&)>;
 
-queue::Wait::Kind wait_kind(Waiting waiting) noexcept {
-  switch (waiting) {
-    case Waiting::spin:
-      return queue::Wait::Kind::spin;
-    case Waiting::yield:
-      return queue::Wait::Kind::yield;
-    case Waiting::park:
-      break;
-  }
-  return queue::Wait::Kind::park;
-}
-
 /// What to do when there is nothing to do.
 void idle(Waiting waiting) noexcept {
   if (waiting == Waiting::yield) {
@@ -482,7 +470,7 @@ Client::Impl::~Impl() {
 // ---- Client
 
 Result<Client> Client::open(ClientConfig config) {
-  auto wait = std::make_shared<queue::Wait>(wait_kind(config.waiting));
+  auto wait = std::make_shared<queue::Wait>(config.waiting);
   return open(std::move(config), std::move(wait));
 }
 

@@ -131,12 +131,6 @@ session::SendBufferPolicy send_buffer_policy(const SendBufferLimits& limits) noe
   return policy;
 }
 
-session::Nearness nearness_of(const transport::Url& url) noexcept {
-  const bool near = url.kind == transport::Url::Kind::unix_socket || url.host == "localhost" ||
-                    url.host == "::1" || url.host.starts_with("127.");
-  return near ? session::Nearness::same_host : session::Nearness::remote;
-}
-
 Result<std::vector<transport::Url>> parse_urls(const ClientConfig& config) {
   std::vector<std::string> texts;
   // Without any, the empty one is refused in the words of a bad URL.
@@ -172,9 +166,8 @@ session::ClientSessionConfig session_config(const ClientConfig& config,
                                                                 : session::TargetOrder::in_order;
   session.resume = config.resume;
   session.clock_interval = config.clock_interval;
-  const bool near = std::all_of(urls.begin(), urls.end(), [](const transport::Url& url) {
-    return nearness_of(url) == session::Nearness::same_host;
-  });
+  const bool near = std::all_of(urls.begin(), urls.end(),
+                                [](const transport::Url& url) { return url.is_same_host(); });
   session.nearness = near ? session::Nearness::same_host : session::Nearness::remote;
   session.send_buffer = send_buffer_policy(config.send_buffer);
   session.seed = seed;

@@ -33,12 +33,6 @@ Result<void> check_time(std::string_view setting, session::Duration value, milli
                 "use " + std::to_string(least.count()) + " ms to one day");
 }
 
-session::Nearness nearness_of(const transport::Url& url) noexcept {
-  const bool near = url.kind == transport::Url::Kind::unix_socket || url.host == "localhost" ||
-                    url.host == "::1" || url.host.starts_with("127.");
-  return near ? session::Nearness::same_host : session::Nearness::remote;
-}
-
 }  // namespace
 
 Result<void> validate(const PeerConfig& config) {
@@ -108,7 +102,7 @@ session::PeerSessionConfig session_config(const PeerConfig& config, const transp
   session.connect_timeout = config.connect_timeout;
   session.ping_interval = config.ping_interval;
   session.backoff = config.reconnect;
-  session.nearness = nearness_of(url);
+  session.nearness = url.is_same_host() ? session::Nearness::same_host : session::Nearness::remote;
   session.seed = seed;
   return session;
 }

@@ -72,4 +72,12 @@ Result<ChannelName> parse_channel_name(std::string_view text, Wildcards wildcard
   return name;
 }
 
+bool covers(std::string_view wildcard, std::string_view name) {
+  const std::string_view kind = kind_of(wildcard);
+  // Quick, because a table may have a million names and most are of another kind.
+  if (!name.starts_with(kind)) return false;
+  const auto parsed = parse_channel_name(name, Wildcards::refused);
+  return parsed.ok() && parsed->kind == kind;
+}
+
 }  // namespace stratwire::session

@@ -308,8 +308,7 @@ void ClientSession::forget(std::string_view channel) {
   }
   continuity_.forget(channel);
   continuity_.forget_if([&](std::string_view other) {
-    const auto known = parse_channel_name(other, Wildcards::refused);
-    return known.ok() && name->covers(*known) && !subscriptions_.wanted(other);
+    return covers(channel, other) && !subscriptions_.wanted(other);
   });
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <stratwire/session/channel_name.hpp>
 #include <stratwire/session/client_session.hpp>
 
 namespace stratwire::session {
@@ -196,7 +197,7 @@ void ClientSession::grant(Conversation& talk, const ChannelResult& result,
   talk.refused.erase(result.channel);
   const std::uint64_t epoch = result.epoch != 0 ? result.epoch : talk.line.epoch;
   if (!subscriptions_.wished(result.channel)) {
-    if (result.channel.ends_with(":*")) continuity_.answered(talk.line, result.channel, epoch);
+    if (is_wildcard(result.channel)) continuity_.answered(talk.line, result.channel, epoch);
     return;
   }
   if (result.recovered) talk.resumes();

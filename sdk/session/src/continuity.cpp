@@ -11,10 +11,6 @@ namespace {
 // Where a wildcard brought the channel, no answer names its head.
 constexpr std::uint64_t kHeadUnknown = std::numeric_limits<std::uint64_t>::max();
 
-bool is_wildcard(std::string_view channel) noexcept {
-  return channel.ends_with(":*");
-}
-
 /// Of the connection that was asked to resume here, and has not answered.
 bool awaits_answer(const Cursor& cursor, const Continuity::Line& line) noexcept {
   return cursor.asked == line.generation && cursor.said != line.generation;
@@ -32,17 +28,6 @@ bool is_void(const Cursor& cursor, const Continuity::Line& line, std::uint64_t s
   // A server of the same epoch that is behind has the same numbers: what it brings up to the cursor
   // was handed over.
   return epoch != cursor.epoch;
-}
-
-bool covers(std::string_view kind, std::string_view channel) {
-  // Quick, because a table may have a million names and most are of another kind.
-  if (!channel.starts_with(kind)) return false;
-  const auto name = parse_channel_name(channel, Wildcards::refused);
-  return name.ok() && name->kind == kind;
-}
-
-std::string_view kind_of(std::string_view wildcard) noexcept {
-  return wildcard.substr(0, wildcard.size() - 2);
 }
 
 }  // namespace
@@ -223,10 +208,9 @@ std::optional<ResumePoint> Continuity::ask(const Line& line, std::string_view ch
 std::vector<ResumePoint> Continuity::ask_covered(const Line& line, std::string_view wildcard,
                                                  std::size_t points_max, Which which) {
   std::vector<ResumePoint> points;
-  const std::string_view kind = kind_of(wildcard);
   table_.for_each([&](Cursor& cursor) {
     if (points.size() == points_max || cursor.generation == 0) return;
-    if (!covers(kind, cursor.channel)) return;
+    if (!covers(wildcard, cursor.channel)) return;
     if (auto point = ask(line, cursor.channel, which)) points.push_back(*std::move(point));
   });
   return points;
@@ -274,9 +258,8 @@ std::optional<Gap> Continuity::subscribed(const Line& line, const Granted& grant
 }
 
 void Continuity::answered(const Line& line, std::string_view wildcard, std::uint64_t epoch) {
-  const std::string_view kind = kind_of(wildcard);
   table_.for_each([&](Cursor& cursor) {
-    if (!awaits_answer(cursor, line) || !covers(kind, cursor.channel)) return;
+    if (!awaits_answer(cursor, line) || !covers(wildcard, cursor.channel)) return;
     cursor.said = line.generation;
     cursor.head_epoch = epoch;
     cursor.head = kHeadUnknown;
@@ -317,18 +300,17 @@ void Continuity::not_granted(const Line& line, std::string_view channel) {
   }
   replay_ended(line, channel);
   table_.for_each([&](Cursor& cursor) {
-    if (covers(kind_of(channel), cursor.channel)) clear(cursor);
+    if (covers(channel, cursor.channel)) clear(cursor);
   });
 }
 
 /// Everything that this `kind:*` missed was replayed: a channel that did not come has missed
 /// nothing, unless its numbering is void.
 void Continuity::settle_covered(const Line& line, std::string_view wildcard, const HandGap& hand) {
-  const std::string_view kind = kind_of(wildcard);
   const std::uint64_t epoch = positions_.find(wildcard)->second.next_epoch;
   table_.for_each([&](Cursor& cursor) {
     if (cursor.generation == 0 || cursor.generation >= line.generation) return;
-    if (!covers(kind, cursor.channel)) return;
+    if (!covers(wildcard, cursor.channel)) return;
     cursor_ = &cursor;
     if (epoch != cursor.epoch) {
       static_cast<void>(start_anew(line, epoch, 0));

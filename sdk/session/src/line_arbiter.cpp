@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <stratwire/session/channel_name.hpp>
 #include <stratwire/session/line_arbiter.hpp>
 
 namespace stratwire::session {
@@ -111,6 +112,22 @@ void LineArbiter::forget(Channel& channel) {
 
 // ---- What happens
 
+LineArbiter::Link LineArbiter::link_of(ClientState state) noexcept {
+  switch (state) {
+    case ClientState::subscribing:
+    case ClientState::recovering:
+    case ClientState::live:
+    case ClientState::stale:
+      return Link::up;
+    case ClientState::closing:
+    case ClientState::closed:
+    case ClientState::failed:
+      return Link::over;
+    default:
+      return Link::down;
+  }
+}
+
 void LineArbiter::link(std::size_t line, Link link, Instant now) {
   Line& changed = lines_[line];
   if (changed.link == link) return;
@@ -127,7 +144,7 @@ void LineArbiter::link(std::size_t line, Link link, Instant now) {
 
 void LineArbiter::started(std::size_t line, std::string_view name, std::uint64_t epoch,
                           std::uint64_t head, Instant now) {
-  if (name.ends_with(":*")) return wildcard_started(line, name, epoch, head, now);
+  if (is_wildcard(name)) return wildcard_started(line, name, epoch, head, now);
   Channel& channel = channel_of(name);
   const Place* const place = here(channel, line);
   // Where it flows already, messages up to the head may still be on their way.
@@ -282,7 +299,7 @@ void LineArbiter::replay_gap(Channel& channel, std::size_t line, const Gap& gap,
 
 void LineArbiter::replay_ended(std::size_t line, std::string_view name, Replayed replayed,
                                Instant now) {
-  if (name.ends_with(":*")) return wildcard_replayed(line, name, replayed, now);
+  if (is_wildcard(name)) return wildcard_replayed(line, name, replayed, now);
   Channel* const channel = find(name);
   if (channel == nullptr || channel->asking != line) return;
   channel->asking = kNoLine;

@@ -14,10 +14,6 @@ constexpr std::size_t kBytesBesideName = 8;
 // {"channel":"","epoch":20 digits,"seq":20 digits},
 constexpr std::size_t kBytesBesidePoint = 80;
 
-bool is_wildcard(std::string_view channel) noexcept {
-  return channel.ends_with(":*");
-}
-
 }  // namespace
 
 /// Fills requests up to the limits.

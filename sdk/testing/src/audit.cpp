@@ -2,6 +2,7 @@
 #include <variant>
 
 #include <stratwire/codec.hpp>
+#include <stratwire/session/channel_name.hpp>
 #include <stratwire/testing/audit.hpp>
 
 namespace stratwire::testing {
@@ -98,7 +99,7 @@ void Audit::on_subscribed(const Subscribed& answer) {
   for (const ChannelResult& result : answer.results) {
     if (result.code != Errc::ok || known_.contains(result.channel)) continue;
     // Where the channels of a wildcard stand nobody says.
-    if (result.channel.ends_with(":*")) {
+    if (session::is_wildcard(result.channel)) {
       known_.insert(result.channel);
     } else {
       begins_after(result.channel, result.head);

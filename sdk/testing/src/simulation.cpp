@@ -78,8 +78,8 @@ class Simulation::World final : public sim::Network, public sim::Receiver {
     if (start == Start::latest) {
       for (const std::string& channel : channels) {
         const auto has_point = [&](const ResumePoint& point) { return point.channel == channel; };
-        const bool is_wildcard = channel.ends_with(":*");
-        if (!is_wildcard && std::ranges::none_of(since, has_point)) audit_.begins_anywhere(channel);
+        if (!session::is_wildcard(channel) && std::ranges::none_of(since, has_point))
+          audit_.begins_anywhere(channel);
       }
     }
     act([this, channels = std::move(channels), since = std::move(since), start] {

@@ -187,6 +187,11 @@ Outcome<Url> Url::parse(std::string_view text) {
   return wrong_scheme(text, scheme, rest);
 }
 
+bool Url::is_same_host() const noexcept {
+  return kind == Kind::unix_socket || host == "localhost" || host == "::1" ||
+         host.starts_with("127.");
+}
+
 std::string Url::authority() const {
   if (kind == Kind::unix_socket) return "localhost";
   if (port != 80) return host_port(host, port);

@@ -17,7 +17,7 @@ template <class Strategy>
 struct Make {
   Strategy wait{};
 };
-template <Wait::Kind kKind>
+template <Waiting kKind>
 struct MakeAny {
   Wait wait{kKind};
 };
@@ -30,9 +30,9 @@ class EveryWait : public testing::Test {
  protected:
   Maker maker_{};
 };
-using Makers = testing::Types<Make<SpinWait>, Make<YieldWait>, Make<ParkWait>, MakeSleepyPark,
-                              MakeAny<Wait::Kind::spin>, MakeAny<Wait::Kind::yield>,
-                              MakeAny<Wait::Kind::park>>;
+using Makers =
+    testing::Types<Make<SpinWait>, Make<YieldWait>, Make<ParkWait>, MakeSleepyPark,
+                   MakeAny<Waiting::spin>, MakeAny<Waiting::yield>, MakeAny<Waiting::park>>;
 TYPED_TEST_SUITE(EveryWait, Makers);
 
 TYPED_TEST(EveryWait, ReturnsAtOnceWhenReady) {
@@ -105,7 +105,7 @@ TEST(ParkWait, SleepsInsteadOfSpinning) {
 }
 
 TEST(Wait, KnowsItsKind) {
-  EXPECT_EQ(Wait(Wait::Kind::yield).kind(), Wait::Kind::yield);
+  EXPECT_EQ(Wait(Waiting::yield).waiting(), Waiting::yield);
 }
 
 }  // namespace

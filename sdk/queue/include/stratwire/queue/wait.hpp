@@ -17,6 +17,7 @@
 
 #include <stratwire/queue/machine.hpp>
 #include <stratwire/queue/sleep_flag.hpp>
+#include <stratwire/waiting.hpp>
 
 namespace stratwire::queue {
 
@@ -145,32 +146,30 @@ using ParkWait = BasicParkWait<Machine>;
 /// \thread  wait_until: one consumer; notify: any thread
 class Wait {
  public:
-  enum class Kind : std::uint8_t { spin, yield, park };
-
-  explicit Wait(Kind kind) noexcept : kind_(kind) {}
+  explicit Wait(Waiting waiting) noexcept : waiting_(waiting) {}
 
   /// As SpinWait::wait_until.
   template <std::predicate Ready>
   bool wait_until(Ready&& ready, Deadline deadline = kNoDeadline) noexcept {
-    switch (kind_) {
-      case Kind::spin:
+    switch (waiting_) {
+      case Waiting::spin:
         return SpinWait{}.wait_until(ready, deadline);
-      case Kind::yield:
+      case Waiting::yield:
         return YieldWait{}.wait_until(ready, deadline);
-      case Kind::park:
+      case Waiting::park:
         break;
     }
     return park_.wait_until(ready, deadline);
   }
 
   void notify() noexcept {
-    if (kind_ == Kind::park) park_.notify();
+    if (waiting_ == Waiting::park) park_.notify();
   }
-  [[nodiscard]] Kind kind() const noexcept { return kind_; }
+  [[nodiscard]] Waiting waiting() const noexcept { return waiting_; }
 
  private:
   ParkWait park_{};
-  Kind kind_;
+  Waiting waiting_;
 };
 
 /// What the three have in common.

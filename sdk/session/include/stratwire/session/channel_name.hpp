@@ -23,6 +23,24 @@ struct ChannelName {
   }
 };
 
+/// Whether a valid name is `kind:*`.
+[[nodiscard]] constexpr bool is_wildcard(std::string_view name) noexcept {
+  return name.ends_with(":*");
+}
+
+/// The kind of a valid `kind:*`.
+[[nodiscard]] constexpr std::string_view kind_of(std::string_view wildcard) noexcept {
+  return wildcard.substr(0, wildcard.size() - 2);
+}
+[[nodiscard]] inline std::string wildcard_of(std::string_view kind) {
+  return std::string(kind) + ":*";
+}
+
+/// Whether a valid `kind:*` means the channel `name`, which may be anything.
+///
+/// \cost  a comparison for most names of another kind, else as parse_channel_name()
+[[nodiscard]] bool covers(std::string_view wildcard, std::string_view name);
+
 enum class Wildcards : std::uint8_t { refused, allowed };
 
 /// Takes a name apart: 1 to limits::kChannelNameBytesMax bytes of printable ASCII without space,

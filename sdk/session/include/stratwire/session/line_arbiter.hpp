@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include <stratwire/client_state.hpp>
 #include <stratwire/message.hpp>
 #include <stratwire/session/channel_table.hpp>
 #include <stratwire/session/time.hpp>
@@ -159,6 +160,8 @@ class LineArbiter {
     up,
     over,  ///< It never comes back.
   };
+  /// What the state of a line's client means for it.
+  [[nodiscard]] static Link link_of(ClientState state) noexcept;
 
   /// Every line is down.
   explicit LineArbiter(LineArbiterConfig config);

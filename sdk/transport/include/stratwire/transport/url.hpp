@@ -36,6 +36,8 @@ struct Url {
   /// \errors  invalid_url, unsupported_scheme; the text names the input and the cure
   static Outcome<Url> parse(std::string_view text);
 
+  /// Whether it names this host for sure: a socket file, `localhost` or a loopback address.
+  [[nodiscard]] bool is_same_host() const noexcept;
   /// "host:port" as it stands in the `Host` header; "localhost" for a socket file.
   [[nodiscard]] std::string authority() const;
   /// The URL as text, "ws://127.0.0.1:8080/".
