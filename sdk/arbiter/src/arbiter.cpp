@@ -1,69 +1,11 @@
-#include <array>
-#include <map>
 #include <utility>
 
 #include <stratwire/arbiter.hpp>
+#include <stratwire/detail/handlers.hpp>
 
 #include "lines.hpp"
 
 namespace stratwire {
-namespace {
-
-using Handler = std::function<bool(const LineDelivery&)>;
-using detail::HandlerSlot;
-
-std::size_t slot_of(const LineDelivery& delivery) noexcept {
-  const auto* const notice = std::get_if<const Notice*>(&delivery.body);
-  if (notice != nullptr) {
-    return static_cast<std::size_t>(HandlerSlot::state_event) + (*notice)->index();
-  }
-  if (std::holds_alternative<Divergence>(delivery.body)) return detail::kLineSlots - 1;
-  return delivery.body.index();
-}
-// slot_of() relies on the order of the alternatives.
-static_assert(detail::handler_slot<std::variant_alternative_t<3, decltype(LineDelivery::body)>>() ==
-              HandlerSlot::gap);
-static_assert(detail::handler_slot<std::variant_alternative_t<0, Notice>>() ==
-              HandlerSlot::state_event);
-
-/// The on<T>() handlers.
-class LineHandlers {
- public:
-  void set(std::size_t slot, std::string_view event_type, Handler handler) {
-    Handler& place = event_type.empty() ? fixed_[slot] : described_[std::string{event_type}];
-    // A handler may replace itself: what runs is kept until it has returned.
-    if (running_) replaced_.push_back(std::move(place));
-    place = std::move(handler);
-  }
-
-  /// False when nobody took it.
-  bool run(const LineDelivery& delivery) {
-    running_ = true;
-    const bool taken = dispatch(delivery);
-    running_ = false;
-    replaced_.clear();
-    return taken;
-  }
-
- private:
-  bool dispatch(const LineDelivery& delivery) {
-    const auto* const event = std::get_if<Event>(&delivery.body);
-    if (event != nullptr && !described_.empty()) {
-      const auto found = described_.find(event->type);
-      if (found != described_.end() && found->second && found->second(delivery)) return true;
-    }
-    const Handler& handler = fixed_[slot_of(delivery)];
-    return handler && handler(delivery);
-  }
-
-  std::array<Handler, detail::kLineSlots> fixed_{};
-  std::map<std::string, Handler, std::less<>> described_{};
-  std::vector<Handler> replaced_{};
-  bool running_ = false;
-};
-
-}  // namespace
-
 class Arbiter::Impl {
  public:
   explicit Impl(std::unique_ptr<arbiter::Lines> open_lines) : lines(std::move(open_lines)) {}
@@ -73,7 +15,7 @@ class Arbiter::Impl {
   ~Impl() { lines->close(); }
 
   std::unique_ptr<arbiter::Lines> lines;
-  LineHandlers handlers{};
+  detail::Handlers<LineDelivery> handlers{};
   std::uint64_t unhandled = 0;
 };
 

@@ -1,9 +1,7 @@
-#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <pthread.h>
 #include <sched.h>
 #include <system_error>
@@ -12,6 +10,7 @@
 
 #include <stratwire/client.hpp>
 #include <stratwire/codec.hpp>
+#include <stratwire/detail/handlers.hpp>
 #include <stratwire/queue/wait.hpp>
 #include <stratwire/session/channel_name.hpp>
 #include <stratwire/telemetry/clock.hpp>
@@ -26,9 +25,8 @@ namespace {
 using client::ClientLoop;
 using client::DeliveryRing;
 using client::Instant;
-using detail::HandlerSlot;
 using Clock = std::chrono::steady_clock;
-using Handler = std::function<bool(const Delivery&)>;
+using Handlers = detail::Handlers<Delivery>;
 
 /// What to do when there is nothing to do.
 void idle(Waiting waiting) noexcept {
@@ -38,20 +36,6 @@ void idle(Waiting waiting) noexcept {
     queue::Machine::relax();
   }
 }
-
-HandlerSlot slot_of(const Delivery& delivery) noexcept {
-  const auto* const notice = std::get_if<const Notice*>(&delivery.body);
-  if (notice == nullptr) return static_cast<HandlerSlot>(delivery.body.index());
-  return static_cast<HandlerSlot>(static_cast<std::size_t>(HandlerSlot::state_event) +
-                                  (*notice)->index());
-}
-// slot_of() relies on the order of the alternatives.
-static_assert(detail::handler_slot<std::variant_alternative_t<3, decltype(Delivery::body)>>() ==
-              HandlerSlot::gap);
-static_assert(detail::handler_slot<std::variant_alternative_t<0, Notice>>() ==
-              HandlerSlot::state_event);
-static_assert(detail::handler_slot<std::variant_alternative_t<5, Notice>>() ==
-              HandlerSlot::go_away);
 
 /// Notes that a handler runs, which may not take messages itself: what it was given lies where the
 /// next one would be put.
@@ -66,42 +50,6 @@ class HandlerScope {
  private:
   bool& in_handler_;
   const bool outer_;
-};
-
-/// The on<T>() handlers.
-class Handlers {
- public:
-  void set(std::size_t slot, std::string_view event_type, Handler handler) {
-    Handler& place = slot < fixed_.size() ? fixed_[slot] : described_[std::string{event_type}];
-    // A handler may replace itself: what runs is kept until it has returned.
-    if (running_) replaced_.push_back(std::move(place));
-    place = std::move(handler);
-  }
-
-  /// False when nobody took it.
-  bool run(const Delivery& delivery) {
-    running_ = true;
-    const bool taken = dispatch(delivery);
-    running_ = false;
-    replaced_.clear();
-    return taken;
-  }
-
- private:
-  bool dispatch(const Delivery& delivery) {
-    const HandlerSlot slot = slot_of(delivery);
-    if (slot == HandlerSlot::event && !described_.empty()) {
-      const auto found = described_.find(std::get<Event>(delivery.body).type);
-      if (found != described_.end() && found->second && found->second(delivery)) return true;
-    }
-    const Handler& handler = fixed_[static_cast<std::size_t>(slot)];
-    return handler && handler(delivery);
-  }
-
-  std::array<Handler, static_cast<std::size_t>(HandlerSlot::described)> fixed_{};
-  std::map<std::string, Handler, std::less<>> described_{};
-  std::vector<Handler> replaced_{};
-  bool running_ = false;
 };
 
 }  // namespace
@@ -133,7 +81,7 @@ class Client::Impl {
     if (handlers_.run(delivery)) return;
     if (!std::holds_alternative<const Notice*>(delivery.body)) unhandled_.add();
   }
-  void set_handler(std::size_t slot, std::string_view event_type, Handler handler) {
+  void set_handler(std::size_t slot, std::string_view event_type, Handlers::Handler handler) {
     handlers_.set(slot, event_type, std::move(handler));
   }
 

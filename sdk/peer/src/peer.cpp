@@ -1,9 +1,8 @@
 #include <algorithm>
-#include <array>
-#include <map>
 #include <sched.h>
 #include <vector>
 
+#include <stratwire/detail/handlers.hpp>
 #include <stratwire/peer.hpp>
 #include <stratwire/queue/machine.hpp>
 
@@ -15,42 +14,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using peer::PeerLoop;
 using session::Instant;
-using Handler = std::function<bool(const PeerDelivery&)>;
-
-/// The on<T>() handlers.
-class Handlers {
- public:
-  void set(std::size_t slot, std::string_view event_type, Handler handler) {
-    Handler& place = slot < fixed_.size() ? fixed_[slot] : described_[std::string{event_type}];
-    // A handler may replace itself: what runs is kept until it has returned.
-    if (running_) replaced_.push_back(std::move(place));
-    place = std::move(handler);
-  }
-
-  /// False when nobody took it.
-  bool run(const PeerDelivery& delivery) {
-    running_ = true;
-    const bool taken = dispatch(delivery);
-    running_ = false;
-    replaced_.clear();
-    return taken;
-  }
-
- private:
-  bool dispatch(const PeerDelivery& delivery) {
-    if (const auto* event = delivery.get_if<Event>(); event != nullptr && !described_.empty()) {
-      const auto found = described_.find(event->type);
-      if (found != described_.end() && found->second && found->second(delivery)) return true;
-    }
-    const Handler& handler = fixed_[delivery.body.index()];
-    return handler && handler(delivery);
-  }
-
-  std::array<Handler, detail::kPeerSlots> fixed_{};
-  std::map<std::string, Handler, std::less<>> described_{};
-  std::vector<Handler> replaced_{};
-  bool running_ = false;
-};
+using Handlers = detail::Handlers<PeerDelivery>;
 
 }  // namespace
 

@@ -22,6 +22,7 @@
 #include <stratwire/client.hpp>
 #include <stratwire/client_state.hpp>
 #include <stratwire/describe.hpp>
+#include <stratwire/detail/deliver.hpp>
 #include <stratwire/message.hpp>
 #include <stratwire/result.hpp>
 
@@ -76,32 +77,16 @@ struct LineDelivery {
 ///
 /// \thread the one that takes messages from the arbiter
 template <class T>
-class LineReceived {
+class LineReceived : public Received<T> {
  public:
   LineReceived() noexcept = default;
   LineReceived(T value, const LineDelivery& from)
-      : value_(std::move(value)),
-        envelope_(from.envelope),
-        epoch_(from.epoch),
-        received_at_(from.received_at),
-        line_(from.line),
-        line_name_(from.line_name) {}
+      : Received<T>(std::move(value), from), line_(from.line), line_name_(from.line_name) {}
 
-  explicit operator bool() const noexcept { return value_.has_value(); }
-  [[nodiscard]] const T& operator*() const noexcept { return *value_; }
-  [[nodiscard]] const T* operator->() const noexcept { return &*value_; }
-  [[nodiscard]] std::string_view channel() const noexcept { return envelope_.channel; }
-  [[nodiscard]] std::uint64_t seq() const noexcept { return envelope_.seq; }
-  [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
-  [[nodiscard]] std::int64_t received_at() const noexcept { return received_at_; }
   [[nodiscard]] std::size_t line() const noexcept { return line_; }
   [[nodiscard]] std::string_view line_name() const noexcept { return line_name_; }
 
  private:
-  std::optional<T> value_{};
-  Envelope envelope_{};
-  std::uint64_t epoch_ = 0;
-  std::int64_t received_at_ = 0;
   std::size_t line_ = kNoLine;
   std::string_view line_name_{};
 };
@@ -215,8 +200,8 @@ class Arbiter {
   static constexpr std::size_t kPollBatchMax = 256;
 
  private:
-  using Sink = void (*)(void* context, const LineDelivery& delivery);
-  using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+  using Sink = detail::Sink<LineDelivery>;
+  using Deadline = detail::Deadline;
   class Impl;
 
   explicit Arbiter(std::unique_ptr<Impl> impl) noexcept;
@@ -225,8 +210,6 @@ class Arbiter {
   void dispatch(const LineDelivery& delivery);
   void set_handler(std::size_t slot, std::string_view event_type,
                    std::function<bool(const LineDelivery&)> handler);
-  template <class T>
-  static std::optional<T> take(const LineDelivery& delivery);
   template <class T>
   LineReceived<T> receive_until(Deadline deadline);
 

@@ -20,6 +20,7 @@
 #include <stratwire/client_metrics.hpp>
 #include <stratwire/client_state.hpp>
 #include <stratwire/describe.hpp>
+#include <stratwire/detail/deliver.hpp>
 #include <stratwire/gate.hpp>
 #include <stratwire/message.hpp>
 #include <stratwire/result.hpp>
@@ -65,11 +66,13 @@ template <class T>
 class Received {
  public:
   Received() noexcept = default;
-  Received(T value, const Delivery& delivery)
+  /// \param from  a Delivery, or what has as much
+  template <class From>
+  Received(T value, const From& from)
       : value_(std::move(value)),
-        envelope_(delivery.envelope),
-        epoch_(delivery.epoch),
-        received_at_(delivery.received_at) {}
+        envelope_(from.envelope),
+        epoch_(from.epoch),
+        received_at_(from.received_at) {}
 
   explicit operator bool() const noexcept { return value_.has_value(); }
   [[nodiscard]] const T& operator*() const noexcept { return *value_; }
@@ -163,16 +166,7 @@ class Client {
   /// not
   template <class Handler>
   requires std::invocable<Handler&, const Delivery&> std::size_t poll(
-      Handler&& handler, std::size_t limit = kPollBatchMax) {
-    static_assert(std::is_nothrow_invocable_v<Handler&, const Delivery&>,
-                  "poll: the handler must be noexcept; an exception has nowhere to go");
-    return drain(
-        limit,
-        [](void* context, const Delivery& delivery) {
-          (*static_cast<std::remove_reference_t<Handler>*>(context))(delivery);
-        },
-        const_cast<void*>(static_cast<const void*>(&handler)));
-  }
+      Handler&& handler, std::size_t limit = kPollBatchMax);
   /// As above, to the handlers set by on<T>().
   std::size_t poll(std::size_t limit = kPollBatchMax);
 
@@ -223,8 +217,8 @@ class Client {
  private:
   // An Arbiter's lines: it waits for several clients at once.
   friend struct detail::ClientAccess;
-  using Sink = void (*)(void* context, const Delivery& delivery);
-  using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+  using Sink = detail::Sink<Delivery>;
+  using Deadline = detail::Deadline;
   class Impl;
 
   explicit Client(std::unique_ptr<Impl> impl) noexcept;
@@ -241,8 +235,6 @@ class Client {
   void dispatch(const Delivery& delivery);
   void set_handler(std::size_t slot, std::string_view event_type,
                    std::function<bool(const Delivery&)> handler);
-  template <class T>
-  static std::optional<T> take(const Delivery& delivery);
   template <class T>
   Received<T> receive_until(Deadline deadline);
 

@@ -15,6 +15,7 @@
 #include <variant>
 
 #include <stratwire/describe.hpp>
+#include <stratwire/detail/deliver.hpp>
 #include <stratwire/message.hpp>
 #include <stratwire/peer_config.hpp>
 #include <stratwire/peer_state.hpp>
@@ -169,16 +170,7 @@ class Peer {
   ///                 have a handler of their own. A PeerRequest is the handler's to answer.
   template <class Handler>
   requires std::invocable<Handler&, const PeerDelivery&> std::size_t poll(
-      Handler&& handler, std::size_t limit = kPollBatchMax) {
-    static_assert(std::is_nothrow_invocable_v<Handler&, const PeerDelivery&>,
-                  "poll: the handler must be noexcept; an exception has nowhere to go");
-    return drain(
-        limit,
-        [](void* context, const PeerDelivery& delivery) {
-          (*static_cast<std::remove_reference_t<Handler>*>(context))(delivery);
-        },
-        const_cast<void*>(static_cast<const void*>(&handler)));
-  }
+      Handler&& handler, std::size_t limit = kPollBatchMax);
   /// As above, to the handlers set by on<T>().
   std::size_t poll(std::size_t limit = kPollBatchMax);
 
@@ -232,8 +224,8 @@ class Peer {
   static constexpr std::size_t kPollBatchMax = 256;
 
  private:
-  using Sink = void (*)(void* context, const PeerDelivery& delivery);
-  using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+  using Sink = detail::Sink<PeerDelivery>;
+  using Deadline = detail::Deadline;
   using ReplyHandler = std::function<void(const PeerReply&)>;
   class Impl;
 
