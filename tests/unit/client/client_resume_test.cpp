@@ -19,10 +19,7 @@ INSTANTIATE_TEST_SUITE_P(Modes, ClientTest, kModes, mode_name);
 
 TEST_P(ClientTest, AsksForWhatItMissedAndIsLiveWhenItHasIt) {
   Strategy strategy{peer, config()};
-  strategy.client.subscribe({"prices:A"}).value();
-  peer.greet_and_grant(kEpoch, 0);
-  peer.price("prices:A", 1, 1);
-  ASSERT_TRUE(strategy.hears("prices:A 1 = 1"));
+  ASSERT_TRUE(strategy.follows("prices:A", kEpoch));
   strategy.take();
   peer.cut();
   peer.greet(kEpoch);
@@ -47,10 +44,7 @@ TEST_P(ClientTest, ManuallyResumingClientsAreToldOfTheGap) {
   ClientConfig manual = config();
   manual.resume = Resume::manual;
   Strategy strategy{peer, manual};
-  strategy.client.subscribe({"prices:A"}).value();
-  peer.greet_and_grant(kEpoch, 0);
-  peer.price("prices:A", 1, 1);
-  ASSERT_TRUE(strategy.hears("prices:A 1 = 1"));
+  ASSERT_TRUE(strategy.follows("prices:A", kEpoch));
   peer.cut();
   peer.greet(kEpoch);
   const auto request = peer.expect<Subscribe>();
@@ -88,10 +82,7 @@ TEST_P(ClientTest, AStrategyBringsItsOwnPoints) {
 
 TEST_P(ClientTest, AnUnrecoverableRangeIsAskedForOnce) {
   Strategy strategy{peer, config()};
-  strategy.client.subscribe({"prices:A"}).value();
-  peer.greet_and_grant(kEpoch, 0);
-  peer.price("prices:A", 1, 1);
-  ASSERT_TRUE(strategy.hears("prices:A 1 = 1"));
+  ASSERT_TRUE(strategy.follows("prices:A", kEpoch));
   peer.cut();
   peer.greet(kEpoch);
   const auto request = peer.expect<Subscribe>();

@@ -127,6 +127,13 @@ class Strategy {
     }
     return came;
   }
+  /// Subscribes, is granted that, and hears the channel's first message: seq 1, price 1.
+  [[nodiscard]] bool follows(const std::string& channel, std::uint64_t epoch) {
+    client.subscribe({channel}).value();
+    peer_.greet_and_grant(epoch, 0);
+    peer_.price(channel, 1, 1);
+    return hears(channel + " 1 = 1");
+  }
   [[nodiscard]] bool reaches(ClientState state) {
     return eventually([&] {
       poll();
