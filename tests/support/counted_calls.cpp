@@ -97,6 +97,12 @@ std::vector<CountedCalls> stop_counting() {
   return calls;
 }
 
+std::uint64_t allocations_in(const std::vector<CountedCalls>& calls) noexcept {
+  std::uint64_t sum = 0;
+  for (const CountedCalls& one : calls) sum += one.allocations;
+  return sum;
+}
+
 std::string to_string(const std::vector<CountedCalls>& calls) {
   std::string text;
   for (const CountedCalls& one : calls) {

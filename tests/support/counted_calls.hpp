@@ -24,6 +24,9 @@ void start_counting();
 /// Every first call of a thread is printed to stderr with the addresses that it came by.
 [[nodiscard]] std::vector<CountedCalls> stop_counting();
 
+/// Those of all threads together.
+[[nodiscard]] std::uint64_t allocations_in(const std::vector<CountedCalls>& calls) noexcept;
+
 /// One line for each thread, for the message of a failure; empty when there was nothing.
 [[nodiscard]] std::string to_string(const std::vector<CountedCalls>& calls);
 

@@ -1,49 +1,10 @@
 // After warm-up, nothing between the socket and the handler allocates: counted, over all threads.
-#include <atomic>
-#include <cstdlib>
-#include <new>
+#include <cstdint>
 #include <string>
+#include <vector>
 
+#include "../../support/counted_calls.hpp"
 #include "strategy.hpp"
-
-namespace {
-
-std::atomic<std::uint64_t> g_allocations{0};
-
-// Not inlined below: the compiler would warn of a free() that it does not see the malloc() of.
-void* counted(std::size_t bytes) {
-  g_allocations.fetch_add(1, std::memory_order_relaxed);  // relaxed: a figure orders nothing.
-  void* const memory = std::malloc(bytes);
-  if (memory == nullptr) throw std::bad_alloc{};
-  return memory;
-}
-
-}  // namespace
-
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-  return counted(bytes);
-}
-[[gnu::noinline]] void* operator new[](std::size_t bytes) {
-  return counted(bytes);
-}
-[[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  return counted(bytes);
-}
-[[gnu::noinline]] void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
-  return counted(bytes);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace stratwire::testing {
 namespace {
@@ -82,18 +43,16 @@ TEST_P(ClientMemory, ReceivingAllocatesNothingAfterWarmUp) {
   }
   std::string_view left = frames;
   std::uint64_t received = 0;
-  std::uint64_t before = 0;
   ASSERT_TRUE(eventually([&] {
     left.remove_prefix(left.empty() ? 0 : peer.try_send_bytes(left));
     strategy.client.poll([&](const Delivery& delivery) noexcept {
       if (delivery.get_if<PriceUpdate>() == nullptr) return;
-      ++received;
-      // relaxed: as in counted().
-      if (received == kMessages / 10) before = g_allocations.load(std::memory_order_relaxed);
+      if (++received == kMessages / 10) test::start_counting();
     });
     return received == kMessages;
   }));
-  EXPECT_EQ(g_allocations.load() - before, 0u);
+  const auto calls = test::stop_counting();
+  EXPECT_EQ(test::allocations_in(calls), 0u) << test::to_string(calls);
   EXPECT_EQ(strategy.client.metrics().gaps, 0u);
 }
 

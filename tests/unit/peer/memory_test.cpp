@@ -1,49 +1,8 @@
 // After warm-up nothing between send() and the other side's handler allocates: counted, both ways.
-#include <atomic>
-#include <cstdlib>
-#include <new>
-#include <string>
+#include <cstdint>
 
+#include "../../support/counted_calls.hpp"
 #include "strategies.hpp"
-
-namespace {
-
-std::atomic<std::uint64_t> g_allocations{0};
-
-// Not inlined below: the compiler would warn of a free() that it does not see the malloc() of.
-void* counted(std::size_t bytes) {
-  g_allocations.fetch_add(1, std::memory_order_relaxed);  // relaxed: a figure orders nothing.
-  void* const memory = std::malloc(bytes);
-  if (memory == nullptr) throw std::bad_alloc{};
-  return memory;
-}
-
-}  // namespace
-
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-  return counted(bytes);
-}
-[[gnu::noinline]] void* operator new[](std::size_t bytes) {
-  return counted(bytes);
-}
-[[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  return counted(bytes);
-}
-[[gnu::noinline]] void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
-  return counted(bytes);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace stratwire::testing {
 namespace {
@@ -73,12 +32,10 @@ TEST(PeerMemory, SendingAndReceivingAllocateNothingAfterWarmUp) {
       });
     };
     ASSERT_TRUE(exchange(20'000));
-    // relaxed: a figure orders nothing.
-    const std::uint64_t before = g_allocations.load(std::memory_order_relaxed);
+    test::start_counting();
     ASSERT_TRUE(exchange(20'000));
-    // relaxed: as above.
-    const std::uint64_t allocations = g_allocations.load(std::memory_order_relaxed) - before;
-    EXPECT_EQ(allocations, 0u);
+    const auto calls = test::stop_counting();
+    EXPECT_EQ(test::allocations_in(calls), 0u) << test::to_string(calls);
     close(a, b);
   }
 }

@@ -1,31 +1,11 @@
-/// The data path of a LineArbiter allocates nothing after warm-up, counted by an operator new of
-/// this program.
+/// The data path of a LineArbiter allocates nothing after warm-up: counted.
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 
 #include <gtest/gtest.h>
 
 #include <stratwire/session/line_arbiter.hpp>
 
-namespace {
-
-std::uint64_t allocations = 0;
-
-}  // namespace
-
-void* operator new(std::size_t bytes) {
-  ++allocations;
-  if (void* const memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
-  throw std::bad_alloc{};
-}
-// noinline: g++ sees free() meet new, and not that new is malloc() here, when it inlines only one.
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
+#include "../../support/counted_calls.hpp"
 
 namespace stratwire::session {
 namespace {
@@ -57,17 +37,19 @@ TEST(LineArbiterMemory, CopiesAndHolesAllocateNothingAfterWarmUp) {
   arbiter.link(0, LineArbiter::Link::up, t0);
   arbiter.link(1, LineArbiter::Link::up, t0);
   static_cast<void>(traffic(arbiter, 10, 5'000));
-  const std::uint64_t before = allocations;
-  EXPECT_EQ(traffic(arbiter, 5'000, 50'000), 45'000u);
-  EXPECT_EQ(allocations, before);
+  test::start_counting();
+  const std::uint64_t handed = traffic(arbiter, 5'000, 50'000);
+  const auto calls = test::stop_counting();
+  EXPECT_EQ(test::allocations_in(calls), 0u) << test::to_string(calls);
+  EXPECT_EQ(handed, 45'000u);
   EXPECT_GT(arbiter.counts().held, 4'000u);
 }
 
 TEST(LineArbiterMemory, ANewChannelAllocates) {
   LineArbiter arbiter{{}};
-  const std::uint64_t before = allocations;
+  test::start_counting();
   static_cast<void>(give(arbiter, 0, 1));
-  EXPECT_GT(allocations, before) << "what counts does count";
+  EXPECT_GT(test::allocations_in(test::stop_counting()), 0u) << "what counts does count";
 }
 
 }  // namespace
