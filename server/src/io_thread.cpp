@@ -16,6 +16,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::uint64_t kWakeupToken = ~std::uint64_t{0};
+/// Looks of one that spins, of which the last is at every descriptor.
+constexpr std::uint32_t kLooksPerWait = 4;
 constexpr std::size_t kAcceptsPerTurn = 256;
 /// Connections that are told at the same time that the server is full.
 constexpr std::size_t kRefusedMax = 1024;
@@ -149,12 +151,34 @@ std::size_t IoThread::wait(bool worked, std::chrono::nanoseconds limit) {
   if (may_sleep) {
     wakeup_.prepare_sleep();
     if (!has_work()) timeout = shorter(sleep_limit(), limit);
+  } else if (looks_at_last_heard()) {
+    return look_at_last_heard();
   }
   const std::size_t ready = poller_.wait(ready_, timeout);
   if (may_sleep) wakeup_.end_sleep();
   if (ready == 0 && !worked && core_.config.waiting == Waiting::yield) sched_yield();
   for (std::size_t i = 0; i < ready; ++i) on_ready(ready_[i]);
   return ready;
+}
+
+/// Who spins looks at the connection that spoke last more often than at all: the first costs a
+/// third, and finds the bytes themselves.
+bool IoThread::looks_at_last_heard() noexcept {
+  return core_.config.waiting == Waiting::spin && last_heard_ != kNobody &&
+         ++looks_ % kLooksPerWait != 0;
+}
+
+std::size_t IoThread::look_at_last_heard() {
+  switch (shard_.look_at(last_heard_, now_)) {
+    case Shard::Look::something:
+      return 1;
+    case Shard::Look::gone:
+      last_heard_ = kNobody;
+      break;
+    case Shard::Look::nothing:
+      break;
+  }
+  return 0;
 }
 
 std::chrono::nanoseconds IoThread::sleep_limit() const noexcept {
@@ -266,6 +290,7 @@ void IoThread::on_ready(const transport::Ready& ready) {
     }
   }
   shard_.on_ready(ready, now_);
+  last_heard_ = ready.token;
 }
 
 void IoThread::go_away() {

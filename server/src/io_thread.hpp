@@ -82,6 +82,8 @@ class IoThread final : private ShardHost {
   void on_ready(const transport::Ready& ready);
 
   // Listeners
+  [[nodiscard]] bool looks_at_last_heard() noexcept;
+  std::size_t look_at_last_heard();
   void accept(transport::Listener& listener);
   void hand_over(transport::Socket socket);
   void pause_accepting(const transport::AcceptResult& why);
@@ -109,6 +111,9 @@ class IoThread final : private ShardHost {
   std::size_t next_thread_ = 0;  ///< Gets the next connection that is accepted here.
   std::int64_t accept_again_ms_ = 0;
   bool accept_paused_ = false;
+  static constexpr std::uint64_t kNobody = 0;
+  std::uint64_t last_heard_ = kNobody;  ///< Token of the connection that was readable last.
+  std::uint32_t looks_ = 0;
 
   std::mutex tasks_mutex_;
   std::vector<Task> tasks_{};

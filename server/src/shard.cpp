@@ -92,6 +92,16 @@ void Shard::on_ready(const transport::Ready& ready, Now now) {
   settle();
 }
 
+Shard::Look Shard::look_at(std::uint64_t token, Now now) {
+  Connection* const c = find(token);
+  if (c == nullptr) return Look::gone;
+  if (c->failed || !c->reads()) return Look::nothing;
+  now_ = now;
+  if (!read(*c)) return Look::nothing;
+  settle();
+  return Look::something;
+}
+
 /// Does what the fan-out found out about connections.
 void Shard::settle() {
   while (!fanout_.broken.empty() || !fanout_.slow.empty()) {

@@ -45,6 +45,9 @@ class Shard {
   void refuse_full(transport::Socket socket, Now now);
   /// Something can be done with the connection of that token; one that is gone is passed over.
   void on_ready(const transport::Ready& ready, Now now);
+  enum class Look : std::uint8_t { nothing, something, gone };
+  /// Reads from the connection of that token without being told that it could.
+  Look look_at(std::uint64_t token, Now now);
 
   // ---- From the hub
 
@@ -119,7 +122,8 @@ class Shard {
   void respond(Connection& c, std::string_view response);
 
   // shard_requests.cpp: what clients ask
-  void read(Connection& c);
+  /// False when nothing was there.
+  bool read(Connection& c);
   void take(Connection& c, std::span<char> input);
   void resume(Connection& c);
   void parse(Connection& c, std::span<char> input);

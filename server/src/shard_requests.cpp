@@ -29,20 +29,21 @@ std::string_view cut_at_code_point(std::string_view text, std::size_t bytes_max)
 
 // ---- Bytes in
 
-void Shard::read(Connection& c) {
+bool Shard::read(Connection& c) {
   const std::size_t kept = c.unparsed ? c.unparsed->size() : 0;
   if (kept + kReadBytes > receive_buffer_.size()) receive_buffer_.resize(kept + kReadBytes);
   const std::span<char> buffer(receive_buffer_);
   const transport::IoResult result = c.socket.read_some(buffer.subspan(kept, kReadBytes));
-  if (result.status == transport::IoStatus::would_block) return;
+  if (result.status == transport::IoStatus::would_block) return false;
   if (result.status != transport::IoStatus::ok) {
     drop(c);
-    return;
+    return true;
   }
   c.heard_at_ms = now_.ms;
   c.ping_sent = false;
   if (kept != 0) std::ranges::copy(*c.unparsed, buffer.begin());
   take(c, buffer.first(kept + result.bytes));
+  return true;
 }
 
 void Shard::take(Connection& c, std::span<char> input) {

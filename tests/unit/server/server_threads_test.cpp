@@ -337,5 +337,31 @@ TEST_P(IoThreads, PublishingWhileTheServerDrains) {
   }
 }
 
+// A server that spins looks at the connection that spoke last more often than at the others.
+TEST(SpinningServer, HearsThoseBesideTheOneThatSpeaks) {
+  ServerConfig config = quiet_config();
+  config.waiting = Waiting::spin;
+  Server server = open_server(config);
+  std::int64_t asked = 0;
+  const auto answers = [&asked](TestClient& client) {
+    EXPECT_TRUE(client.send(Ping{++asked}));
+    return client.expect<Pong>().t1 == asked;
+  };
+  auto talker = std::make_unique<TestClient>(server);
+  TestClient other(server);
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(answers(*talker));
+    ASSERT_TRUE(answers(*talker));
+    ASSERT_TRUE(answers(other));
+  }
+  ASSERT_TRUE(answers(*talker));
+  talker->raw().reset();
+  talker.reset();
+  eventually([&] { return server.stats().connections == 1; }, "the talker has gone");
+  TestClient late(server);
+  ASSERT_TRUE(answers(late));
+  ASSERT_TRUE(answers(other));
+}
+
 }  // namespace
 }  // namespace stratwire::test
