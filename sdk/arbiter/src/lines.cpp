@@ -145,6 +145,7 @@ void Lines::close() noexcept {
 const LineDelivery* Lines::next() {
   for (std::size_t dropped = 0; dropped < kDroppedMax; ++dropped) {
     if (const LineDelivery* const delivery = act()) return delivery;
+    if (kept_back_ != nullptr) return hand_kept_back();
     Look look = look_at_lines();
     if (!look.something) look = look_at_replays();
     if (look.delivery != nullptr) return look.delivery;
@@ -204,10 +205,12 @@ Lines::Look Lines::look_at_replays() {
 }
 
 bool Lines::over() const noexcept {
-  return std::all_of(lines_.begin(), lines_.end(), [](const Line& line) { return line.over; });
+  return kept_back_ == nullptr && !arbiter_.has_actions() &&
+         std::all_of(lines_.begin(), lines_.end(), [](const Line& line) { return line.over; });
 }
 
 bool Lines::may_have_next() const noexcept {
+  if (kept_back_ != nullptr || arbiter_.has_actions()) return true;
   for (const Line& line : lines_) {
     if (line.over) continue;
     if (ClientAccess::may_have_next(line.client) || ClientAccess::has_ended(line.client)) {
@@ -295,7 +298,14 @@ const LineDelivery* Lines::from_line(std::size_t line, const Delivery& delivery)
     return data(line, CopySource::live, delivery);
   }
   notice(line, delivery);
-  fill_out(line, delivery);
+  // Whoever is told that the last line has ended need not look again: what waited comes first.
+  kept_back_ = &delivery;
+  return nullptr;
+}
+
+/// Precondition: no line was looked at since it was kept back.
+const LineDelivery* Lines::hand_kept_back() {
+  fill_out(at_, *std::exchange(kept_back_, nullptr));
   return &out_;
 }
 

@@ -34,7 +34,7 @@ class Lines {
 
   /// The next delivery; nullptr when nothing waits. Valid until the next call.
   const LineDelivery* next();
-  /// Every line is closed or failed, and all that it brought was handed over.
+  /// Every line is closed or failed, and all that they brought was handed over.
   [[nodiscard]] bool over() const noexcept;
   /// Until next() may have something, or the deadline.
   void wait(Instant until);
@@ -79,6 +79,7 @@ class Lines {
 
   // Into it.
   const LineDelivery* from_line(std::size_t line, const Delivery& delivery);
+  const LineDelivery* hand_kept_back();
   const LineDelivery* arrival(std::size_t line, const Delivery& delivery);
   const LineDelivery* data(std::size_t line, session::CopySource source, const Delivery& delivery);
   void notice(std::size_t line, const Delivery& delivery);
@@ -93,6 +94,7 @@ class Lines {
   session::LineArbiter arbiter_;
   Replays replays_;
   Replays::Replayed replayed_{};
+  const Delivery* kept_back_ = nullptr;  // Of the line that is looked at: act() comes first.
   std::set<std::string, std::less<>> wished_{};
   std::deque<Kept> slots_{};
   LineDelivery out_{};

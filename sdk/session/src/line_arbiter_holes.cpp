@@ -37,7 +37,7 @@ LineArbiter::Decision LineArbiter::hold(Channel& channel, const LineCopy& copy, 
 void LineArbiter::settle(Channel& channel, Instant now) {
   if (channel.phase == Phase::finding) {
     const Instant patience = channel.head_at + config_.hold_max + config_.replay_max;
-    if (now < patience) return wait_until(channel, patience);
+    if (now < patience && !is_over()) return wait_until(channel, patience);
     give_up_finding(channel, now);
   }
   for (;;) {
@@ -76,6 +76,11 @@ void LineArbiter::release_front(Channel& channel) {
 
 /// False when there is nothing to wait for and nobody to ask.
 bool LineArbiter::wait_or_ask(Channel& channel, Instant now) {
+  // A replay that still runs is not waited for: the owner may stop when the last line has ended.
+  if (is_over()) {
+    channel.asking = kNoLine;
+    return false;
+  }
   const Instant since =
       held_size(channel) != 0 ? channel.held[channel.held_begin].at : channel.head_at;
   if (channel.asking != kNoLine && now < channel.asked_until) {
@@ -114,6 +119,11 @@ bool LineArbiter::may_still_come(Channel& channel) {
     if (place->epoch == channel.epoch && place->seq <= channel.seq) return true;
   }
   return false;
+}
+
+bool LineArbiter::is_over() const noexcept {
+  return std::all_of(lines_.begin(), lines_.end(),
+                     [](const Line& line) { return line.link == Link::over; });
 }
 
 bool LineArbiter::may_come_back(const Channel& channel) const noexcept {

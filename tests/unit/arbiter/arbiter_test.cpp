@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -309,6 +310,80 @@ TEST_P(ArbiterTest, SourcesOfTheirOwnAreMergedByArrivalWithTheirLine) {
   EXPECT_EQ(arbiter->statistics().messages, 2u);
   EXPECT_EQ(arbiter->statistics().lines[1].wins, 1u);
   EXPECT_EQ(arbiter->statistics().divergences, 0u);
+}
+
+// ---- The end
+
+/// A hole that is waited for, at the moment at which the last line ends.
+class ArbiterEnd : public ::testing::TestWithParam<Mode> {
+ protected:
+  void SetUp() override {
+    ArbiterConfig config;
+    config.threading = GetParam().threading;
+    config.waiting = GetParam().waiting;
+    // Nobody waits for these.
+    config.hold_max = 1h;
+    config.replay_max = 1h;
+    for (ScriptedPeer& peer : peers) {
+      ClientConfig& line = config.lines.emplace_back();
+      line.url = peer.url();
+      line.codec = GetParam().codec;
+      peer.while_waiting = [this] { poll(); };
+    }
+    arbiter.emplace(Arbiter::open(std::move(config)).value());
+    arbiter->subscribe({kChannel}).value();
+    peers[0].greet_and_grant(kEpoch, 0);
+    ASSERT_TRUE(eventually([this] {
+      poll();
+      return arbiter->state(0) == ClientState::live;
+    }));
+    peers[1].greet_and_grant(kEpoch, 2);
+    peers[1].send(account(3), {kChannel, 3});
+    ASSERT_TRUE(eventually([this] {
+      poll();
+      return arbiter->statistics().held == 1;
+    }));
+    EXPECT_EQ(heard, Lines{}) << "1 and 2 may still come";
+  }
+  void poll() {
+    arbiter->poll([this](const LineDelivery& delivery) noexcept {
+      if (const auto* event = delivery.get_if<StateEvent>()) {
+        const bool last = event->state == ClientState::failed;
+        if (last) heard.push_back("failed");
+      } else if (std::string text = text_of(delivery); !text.empty()) {
+        heard.push_back(std::move(text));
+      }
+    });
+  }
+  void end() {
+    for (ScriptedPeer& peer : peers) peer.send_close(4'000);
+  }
+
+  std::array<ScriptedPeer, 2> peers{ScriptedPeer{GetParam().codec}, ScriptedPeer{GetParam().codec}};
+  std::optional<Arbiter> arbiter{};
+  Lines heard{};
+};
+
+INSTANTIATE_TEST_SUITE_P(Modes, ArbiterEnd,
+                         ::testing::Values(Mode{Threading::own_thread, Codec::msgpack},
+                                           Mode{Threading::caller, Codec::json, Waiting::spin}));
+
+TEST_P(ArbiterEnd, WhatWaitsIsToldBeforeTheEndOfTheLastLine) {
+  end();
+  ASSERT_TRUE(eventually([this] {
+    poll();
+    return std::count(heard.begin(), heard.end(), "failed") == 2;
+  }));
+  EXPECT_EQ(heard, (Lines{"failed", "gap accounts:A 1-2 upstream", "accounts:A 3 = 3", "failed"}));
+}
+
+TEST_P(ArbiterEnd, ReceiveEndsBehindWhatWaits) {
+  end();
+  const auto last = arbiter->receive<AccountUpdate>();
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last.seq(), 3u);
+  EXPECT_FALSE(arbiter->receive<AccountUpdate>());
+  EXPECT_EQ(arbiter->statistics().missed, 2u);
 }
 
 // ---- What is refused

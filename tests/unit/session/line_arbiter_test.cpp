@@ -558,6 +558,21 @@ TEST_F(LineArbiterTest, AForgottenChannelStartsAnewAndFreesItsSlots) {
   EXPECT_EQ(desk.take(), Lines{"9 of 0"});
 }
 
+TEST_F(LineArbiterTest, WhatWaitsForAReplayIsToldWhenTheLastLineIsOver) {
+  desk.lost(0, 1, 1);
+  desk.lost(1, 1, 1);
+  EXPECT_EQ(desk.copy(0, 2), Verdict::hold);
+  EXPECT_EQ(desk.take(), Lines{"ask 0 since 0"});
+  desk.goes(0, Link::over);
+  EXPECT_EQ(desk.take(), Lines{});
+  desk.goes(1, Link::over);
+  EXPECT_EQ(desk.take(), (Lines{"gap 1-1 disconnected", "2 of 0"}));
+  EXPECT_EQ(desk.held(), 0u);
+  desk.ended(0);
+  desk.after(2s);
+  EXPECT_EQ(desk.take(), Lines{});
+}
+
 TEST_F(LineArbiterTest, ChannelsDoNotWaitForEachOther) {
   desk.copy(0, 1);
   desk.copy(0, 3);
@@ -726,6 +741,17 @@ TEST_F(LineArbiterWildcard, AChannelOfALineInAnotherEpochWaitsUntilItsEpochIsWan
   EXPECT_EQ(desk.take(), Lines{"ask 0 since 0 of the next epoch"});
   EXPECT_EQ(desk.replayed(0, 1), Verdict::deliver);
   EXPECT_EQ(desk.take(), (Lines{"1 of 0", "2 of 0"}));
+}
+
+TEST_F(LineArbiterWildcard, WhatWaitsForItsBeginningIsToldWhenTheLastLineIsOver) {
+  both_go();
+  comes_back(1, 15);
+  EXPECT_EQ(desk.copy(1, 9), Verdict::hold);
+  desk.goes(0, Link::over);
+  desk.take();
+  desk.goes(1, Link::over);
+  EXPECT_EQ(desk.take(), (Lines{"gap 1-8 upstream", "9 of 1"}));
+  EXPECT_EQ(desk.held(), 0u);
 }
 
 TEST_F(LineArbiterWildcard, OneThatNobodyWantsAnyMoreIsNotAskedFor) {

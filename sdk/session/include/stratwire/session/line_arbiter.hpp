@@ -171,6 +171,8 @@ class LineArbiter {
   // ---- What happens
 
   /// A line came or went. What it brought before it went says nothing about what it brings next.
+  /// When the last one is over, all that waits is handed over at once, behind the Gaps that it
+  /// waited for.
   void link(std::size_t line, Link link, Instant now);
   /// A subscription of a line was granted: it brings what is after `head`, for `kind:*` a position.
   void started(std::size_t line, std::string_view channel, std::uint64_t epoch, std::uint64_t head,
@@ -338,6 +340,7 @@ class LineArbiter {
   [[nodiscard]] bool may_still_come(Channel& channel);
   [[nodiscard]] bool is_asked_with_its_kind(const Channel& channel);
   [[nodiscard]] bool may_come_back(const Channel& channel) const noexcept;
+  [[nodiscard]] bool is_over() const noexcept;
   [[nodiscard]] std::size_t line_to_ask(Channel& channel) noexcept;
   void wait_until(Channel& channel, Instant due);
   void replay_gap(Channel& channel, std::size_t line, const Gap& gap, Instant now);
