@@ -167,6 +167,8 @@ LineArbiter::Decision LineArbiter::message(const LineCopy& copy, Instant now) {
   if (channel.phase != Phase::running || copy.epoch != channel.epoch) [[unlikely]] {
     if (!enter(channel, copy, now)) return {Verdict::foreign};
     if (channel.phase == Phase::finding) return hold(channel, copy, now);
+    // It began with what was held, which this one is a copy of.
+    if (copy.seq <= channel.seq) settle(channel, now);
   }
   if (copy.seq <= channel.seq) return {later_copy(channel, copy)};
   if (copy.seq != channel.seq + 1) return hold(channel, copy, now);

@@ -35,11 +35,7 @@ LineArbiter::Decision LineArbiter::hold(Channel& channel, const LineCopy& copy, 
 
 /// Releases what is next, and sees to the hole that comes then, if any.
 void LineArbiter::settle(Channel& channel, Instant now) {
-  if (channel.phase == Phase::finding) {
-    const Instant patience = channel.head_at + config_.hold_max + config_.replay_max;
-    if (now < patience && !is_over()) return wait_until(channel, patience);
-    give_up_finding(channel, now);
-  }
+  if (channel.phase == Phase::finding && !has_begun(channel, now)) return;
   for (;;) {
     release_run(channel);
     if (held_size(channel) == 0 && channel.head <= channel.seq) {

@@ -147,7 +147,8 @@ bool LineArbiter::find_beginning(Channel& channel, const LineCopy& copy, Instant
     if (live) give_up_finding(channel, now);
     return live;
   }
-  if (beginning(channel.name, copy) == Beginning::here) {
+  const bool here = beginning(channel.name, copy) == Beginning::here;
+  if (here && (!live || wildcard_of(channel.name) == nullptr)) {
     begin_found(channel, copy.epoch, copy.seq - 1, now);
     return true;
   }
@@ -158,10 +159,41 @@ bool LineArbiter::find_beginning(Channel& channel, const LineCopy& copy, Instant
     channel.seq = 0;
     channel.head = 0;
     channel.head_at = now;
+    channel.first = 0;
     channel.firsts.assign(lines_.size(), 0);
   }
   std::uint64_t& first = channel.firsts[copy.line];
   if (first == 0) first = copy.seq;
+  if (!here) return true;
+  channel.first = channel.first == 0 ? copy.seq : std::min(channel.first, copy.seq);
+  static_cast<void>(has_begun(channel, now));
+  return true;
+}
+
+/// Whether every line that brings all of the wildcard has brought some of the channel.
+bool LineArbiter::have_all_told(const Channel& channel) {
+  Wildcard* const wildcard = wildcard_of(channel.name);
+  if (wildcard == nullptr) return true;
+  for (std::size_t line = 0; line < lines_.size(); ++line) {
+    const Cover* const one = cover(*wildcard, line);
+    if (one == nullptr || one->epoch != channel.epoch || !one->whole) continue;
+    if (channel.firsts[line] == 0) return false;
+  }
+  return true;
+}
+
+/// A channel whose beginning is looked for begins once every line that brings all has brought some
+/// of it: one that lost the very first message has no number to miss it by. Nothing is before
+/// number 1, and nobody waits for longer than for a hole.
+bool LineArbiter::has_begun(Channel& channel, Instant now) {
+  Instant patience = channel.head_at + config_.hold_max;
+  if (channel.first == 0) patience += config_.replay_max;
+  const bool is_known = channel.first == 1 || (channel.first != 0 && have_all_told(channel));
+  if (!is_known && now < patience && !is_over()) {
+    wait_until(channel, patience);
+    return false;
+  }
+  give_up_finding(channel, now);
   return true;
 }
 
@@ -181,14 +213,16 @@ void LineArbiter::begin_found(Channel& channel, std::uint64_t epoch, std::uint64
   if (held_size(channel) != 0) seq = std::min(seq, channel.held[channel.held_begin].seq - 1);
   begin(channel, epoch, seq);
   channel.firsts.clear();
+  channel.due = kNever;
   // The copy that showed where it begins may have waited all the while.
   release_run(channel);
   note_head(channel, head, now);
 }
 
-/// Nobody could say what it begins with: all before is missing, unless a log has it.
+/// It begins with what a line that brings all has brought first. If there is no such line, all
+/// before what came is missing, unless a log has it.
 void LineArbiter::give_up_finding(Channel& channel, Instant now) {
-  begin_found(channel, channel.epoch, 0, now);
+  begin_found(channel, channel.epoch, std::max<std::uint64_t>(channel.first, 1) - 1, now);
 }
 
 }  // namespace stratwire::session

@@ -616,9 +616,62 @@ class LineArbiterWildcard : public ::testing::Test {
 };
 
 TEST_F(LineArbiterWildcard, AChannelBeginsWithTheFirstMessageOfALineThatWasThereFromTheStart) {
-  EXPECT_EQ(desk.copy(0, 7), Verdict::deliver);
+  EXPECT_EQ(desk.copy(0, 7), Verdict::hold);
   EXPECT_EQ(desk.copy(1, 7), Verdict::duplicate);
   EXPECT_EQ(desk.take(), Lines{"7 of 0"});
+  EXPECT_EQ(desk.copy(1, 8), Verdict::deliver);
+  EXPECT_EQ(desk.counts().filled, 0u);
+}
+
+TEST_F(LineArbiterWildcard, AFirstMessageThatOneLineLostComesFromTheOther) {
+  EXPECT_EQ(desk.copy(0, 8), Verdict::hold) << "there is no number that it skipped";
+  EXPECT_EQ(desk.copy(0, 9), Verdict::hold);
+  EXPECT_EQ(desk.copy(1, 7), Verdict::deliver);
+  EXPECT_EQ(desk.take(), (Lines{"7 of 1", "8 of 0", "9 of 0"}));
+  EXPECT_EQ(desk.copy(0, 10), Verdict::deliver);
+}
+
+TEST_F(LineArbiterWildcard, WhatOneLineLostBehindItsFirstMessageIsStillAHole) {
+  desk.copy(0, 7);
+  desk.copy(0, 9);
+  EXPECT_EQ(desk.take(), Lines{});
+  EXPECT_EQ(desk.copy(1, 7), Verdict::duplicate);
+  EXPECT_EQ(desk.take(), Lines{"7 of 0"});
+  EXPECT_EQ(desk.copy(1, 8), Verdict::deliver);
+  EXPECT_EQ(desk.take(), (Lines{"8 of 1", "9 of 0"}));
+}
+
+TEST_F(LineArbiterWildcard, AFirstMessageWaitsNoLongerThanForAHole) {
+  EXPECT_EQ(desk.copy(0, 8), Verdict::hold);
+  desk.after(19ms);
+  EXPECT_EQ(desk.take(), Lines{});
+  desk.after(1ms);
+  EXPECT_EQ(desk.take(), Lines{"8 of 0"});
+}
+
+TEST_F(LineArbiterWildcard, AFirstMessageDoesNotWaitForALineThatIsDown) {
+  EXPECT_EQ(desk.copy(0, 8), Verdict::hold);
+  desk.goes(1, Link::down);
+  EXPECT_EQ(desk.take(), Lines{"8 of 0"});
+}
+
+TEST_F(LineArbiterWildcard, WhatALineHadToldCountsWhenItHasGone) {
+  EXPECT_EQ(desk.copy(0, 8), Verdict::hold);
+  desk.goes(0, Link::down);
+  EXPECT_EQ(desk.take(), Lines{}) << "line 1 is there yet";
+  desk.goes(1, Link::down);
+  EXPECT_EQ(desk.take(), Lines{"8 of 0"});
+}
+
+TEST_F(LineArbiterWildcard, NothingIsBeforeNumberOne) {
+  EXPECT_EQ(desk.copy(0, 1), Verdict::deliver);
+}
+
+TEST_F(LineArbiterWildcard, AFirstMessageThatOneLineToldAsAGapComesFromTheOther) {
+  desk.lost(0, 7, 7);
+  EXPECT_EQ(desk.copy(0, 8), Verdict::hold);
+  EXPECT_EQ(desk.copy(1, 7), Verdict::deliver);
+  EXPECT_EQ(desk.take(), (Lines{"7 of 1", "8 of 0"}));
 }
 
 TEST_F(LineArbiterWildcard, WhatWasPublishedWhileAllWereAwayComesFirst) {

@@ -41,7 +41,8 @@ struct ArbiterConfig {
   /// 1 GiB. What goes beyond ends the wait of its channel with a Gap.
   std::size_t held_messages_max = 65'536;
   std::size_t held_bytes_max = std::size_t{16} << 20;
-  /// For so long another line may bring what one has lost, before a server is asked to replay it.
+  /// For so long another line may bring what one has lost, before a server is asked to replay it;
+  /// also how long the first message of a channel of `kind:*` may wait to be first on every line.
   std::chrono::milliseconds hold_max{20};
   /// For so long a replay may take, and a line that is down may take to come back to be asked.
   std::chrono::milliseconds replay_max{1'000};

@@ -130,7 +130,9 @@ using ArbiterAction =
 ///
 /// A channel of `kind:*` begins with its first message behind the position at which the first line
 /// followed that. A line that follows later, or again, is asked for what is behind that position;
-/// until it has said so, what it brings of a channel that nobody knows waits.
+/// until it has said so, what it brings of a channel that nobody knows waits. A first message whose
+/// number is not 1 waits for the other lines, at most hold_max: one of them may have lost the
+/// message before it.
 ///
 /// No I/O, no thread, no clock: call one function for each thing that happens, do what the verdict
 /// says, then what next_action() says until it says nothing.
@@ -279,7 +281,10 @@ class LineArbiter {
     Instant due = kNever;
     bool troubled = false;  // In troubled_.
     std::vector<std::uint64_t> past{};
-    std::vector<std::uint64_t> firsts{};  // While finding: the first number of each line; 0 = none.
+    // While finding: the first number of each line, and the lowest of lines that bring all; 0 =
+    // none.
+    std::vector<std::uint64_t> firsts{};
+    std::uint64_t first = 0;
   };
   // How a line follows a wildcard; says nothing when the generation is not the line's.
   struct Cover {
@@ -362,6 +367,8 @@ class LineArbiter {
   [[nodiscard]] bool find_beginning(Channel& channel, const LineCopy& copy, Instant now);
   void begin_found(Channel& channel, std::uint64_t epoch, std::uint64_t seq, Instant now);
   void give_up_finding(Channel& channel, Instant now);
+  [[nodiscard]] bool have_all_told(const Channel& channel);
+  [[nodiscard]] bool has_begun(Channel& channel, Instant now);
 
   // Epochs.
   void reconsider_epoch(Channel& channel, Instant now);
