@@ -40,18 +40,19 @@ int trade(stratwire::Peer peer) {
   // They wait in the peer's log until the hedger is there, and are answered in any order.
   for (int n = 1; n <= kOrders; ++n) {
     exposure += n;
-    const auto asked = peer.request(Hedge{"sell", static_cast<double>(n)}, 10s,
-                                    [&](const stratwire::PeerReply& reply) noexcept {
-                                      ++answers;
-                                      if (const auto hedged = reply.as<Hedged>()) {
-                                        exposure -= hedged->size;
-                                        std::printf("hedged %.0f at %.2f, exposure %.0f\n",
-                                                    hedged->size, hedged->price, exposure);
-                                      } else {
-                                        std::printf("not hedged: %s\n",
-                                                    std::string{to_string(reply.code)}.c_str());
-                                      }
-                                    });
+    const auto asked = peer.request(
+        Hedge{"sell", static_cast<double>(n)}, 10s,
+        [&](const stratwire::PeerReply& reply, const stratwire::PeerDelivery& delivery) noexcept {
+          ++answers;
+          if (const auto hedged = reply.as<Hedged>()) {
+            exposure -= hedged->size;
+            std::printf("%s hedged %.0f at %.2f, exposure %.0f\n",
+                        std::string{delivery.from.name}.c_str(), hedged->size, hedged->price,
+                        exposure);
+          } else {
+            std::printf("not hedged: %s\n", std::string{to_string(reply.code)}.c_str());
+          }
+        });
     if (!asked) return EXIT_FAILURE;
   }
   // Nothing else is wanted: what comes goes to the handlers until all have answered.

@@ -88,7 +88,7 @@ bool Peer::Impl::run_reply_handler(const PeerDelivery& delivery) {
   const ReplyHandler handler = std::move(at->handler);
   asked_.erase(at);
   const bool was_draining = std::exchange(draining_, true);
-  handler(*reply);
+  handler(*reply, delivery);
   draining_ = was_draining;
   settle();
   return true;

@@ -117,6 +117,54 @@ TEST_P(PeerTest, ARequestIsAnsweredByItsHandler) {
   EXPECT_EQ(a.peer.metrics().requests_open, 0u);
 }
 
+TEST_P(PeerTest, WhoAsksAndWhoAnswersIsTold) {
+  link();
+  const PeerIdentity beta = a.peer.other();
+  const PeerIdentity alpha = b.peer.other();
+  EXPECT_NE(alpha.epoch, 0u);
+  PeerIdentity asker;
+  b.peer.on_request([&](const PeerRequest& request, const PeerDelivery& delivery) noexcept {
+    asker = delivery.from;
+    EXPECT_EQ(b.peer.reply(request.id, Fill{1}), SendStatus::ok);
+  });
+  PeerIdentity answerer;
+  std::uint64_t seq = 0;
+  ASSERT_TRUE(a.peer
+                  .request(Order{"sell", 3}, seconds{5},
+                           [&](const PeerReply&, const PeerDelivery& delivery) noexcept {
+                             answerer = delivery.from;
+                             seq = delivery.seq;
+                           })
+                  .ok());
+  ASSERT_TRUE(until(
+      [&] {
+        b.peer.poll();
+        return answerer.generation != 0;
+      },
+      a));
+  EXPECT_EQ(asker, alpha);
+  EXPECT_EQ(asker.name, "alpha");
+  EXPECT_EQ(answerer, beta);
+  EXPECT_EQ(answerer.name, "beta");
+  EXPECT_EQ(seq, 1u);
+}
+
+TEST_P(PeerTest, AHandlerIsToldWhoDidNotAnswer) {
+  link();
+  std::string silent;
+  Errc code = Errc::ok;
+  ASSERT_TRUE(a.peer
+                  .request(price(1), milliseconds{30},
+                           [&](const PeerReply& reply, const PeerDelivery& delivery) noexcept {
+                             silent = delivery.from.name;
+                             code = reply.code;
+                           })
+                  .ok());
+  ASSERT_TRUE(until([&] { return code != Errc::ok; }, a));
+  EXPECT_EQ(code, Errc::deadline_exceeded);
+  EXPECT_EQ(silent, "beta");
+}
+
 TEST_P(PeerTest, SeveralRequestsAreInFlightAndAnsweredInAnyOrder) {
   link();
   std::vector<PeerRequestId> heard;

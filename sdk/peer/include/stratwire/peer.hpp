@@ -150,7 +150,10 @@ class Peer {
   ///          invalid_utf8
   template <class T>
   Result<std::uint64_t> request(const T& message, std::chrono::nanoseconds timeout);
-  /// As above; the reply goes to `handler` instead, `void(const PeerReply&) noexcept`.
+  /// As above; the reply goes to a handler of its own instead.
+  ///
+  /// \param handler  void(const PeerReply&) or void(const PeerReply&, const PeerDelivery&), whose
+  ///                 `from` is who answered, or was the other side when nobody did; noexcept
   template <class T, class Handler>
   Result<std::uint64_t> request(const T& message, std::chrono::nanoseconds timeout,
                                 Handler handler);
@@ -181,6 +184,10 @@ class Peer {
   void on(Handler handler);
   /// The handler for Requests. Without one they are refused, unless poll(handler) or
   /// receive<PeerRequest>() takes them.
+  ///
+  /// \param handler  void(const PeerRequest&) or void(const PeerRequest&, const PeerDelivery&),
+  /// whose
+  ///                 `from` is who asks
   template <class Handler>
   void on_request(Handler handler) {
     on<PeerRequest>(std::move(handler));
@@ -226,7 +233,7 @@ class Peer {
  private:
   using Sink = detail::Sink<PeerDelivery>;
   using Deadline = detail::Deadline;
-  using ReplyHandler = std::function<void(const PeerReply&)>;
+  using ReplyHandler = std::function<void(const PeerReply&, const PeerDelivery&)>;
   class Impl;
 
   explicit Peer(std::unique_ptr<Impl> impl) noexcept;

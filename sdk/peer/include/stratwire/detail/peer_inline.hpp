@@ -70,10 +70,19 @@ Result<std::uint64_t> Peer::request(const T& message, std::chrono::nanoseconds t
 template <class T, class Handler>
 Result<std::uint64_t> Peer::request(const T& message, std::chrono::nanoseconds timeout,
                                     Handler handler) {
-  static_assert(std::is_nothrow_invocable_v<Handler&, const PeerReply&>,
-                "request: the handler takes (const PeerReply&) and is noexcept");
+  static_assert(detail::kNothrowHandler<Handler, PeerReply, PeerDelivery>,
+                "request: the handler takes (const PeerReply&) or (const PeerReply&, const "
+                "PeerDelivery&), and is noexcept");
   return detail::with_data(codec(), message, [&](const DataMessage& data) {
-    return request_data(data, timeout, std::move(handler));
+    if constexpr (detail::kTakesDelivery<Handler, PeerReply, PeerDelivery>) {
+      return request_data(data, timeout, std::move(handler));
+    } else {
+      return request_data(
+          data, timeout,
+          [call = std::move(handler)](const PeerReply& reply, const PeerDelivery&) mutable {
+            call(reply);
+          });
+    }
   });
 }
 
