@@ -145,12 +145,16 @@ TEST_P(ClientTest, ALostConnectionShutsIt) {
   peer.greet(kEpoch);
   const auto again = peer.expect<Subscribe>();
   EXPECT_EQ(strategy.gate.verdict(), GateVerdict::not_live);
-  peer.grant(again, kEpoch, 1);  // Nothing was missed.
+  peer.grant_resumed(again, kEpoch, 1);  // Nothing was missed.
+  peer.caught_up(again);
   ASSERT_TRUE(strategy.gets_to(GateVerdict::open));
   // And with another head than what was handed over.
   peer.cut();
   ASSERT_TRUE(strategy.gets_to(GateVerdict::not_live));
-  peer.greet_and_grant(kEpoch + 1, 5);
+  peer.greet(kEpoch + 1);
+  const auto anew = peer.expect<Subscribe>();
+  peer.grant(anew, kEpoch + 1, 5);
+  peer.caught_up(anew);
   ASSERT_TRUE(strategy.gets_to(GateVerdict::missed));
   peer.price("prices:A", 6, 1);
   ASSERT_TRUE(strategy.gets_to(GateVerdict::open));
