@@ -80,12 +80,13 @@ ConnectionWatch::Verdict ConnectionWatch::on_backing_off(const StateEvent& event
 /// The server has answered; what was missed may still be on its way.
 void ConnectionWatch::on_answered(const StateEvent& event) {
   const bool another = std::exchange(generation_, event.generation) != event.generation;
+  const bool was_stale = std::exchange(stale_, false);
   if (!std::exchange(up_, true)) {
     if (std::exchange(connected_, true)) ++reconnects_;
     say((reconnects_ == 0 ? "connected to " : "connected again to ") + where_);
     return;
   }
-  if (std::exchange(stale_, false)) say("the server is heard again");
+  if (was_stale) say("the server is heard again");
   // Without a loss: a server that left has handed over.
   if (another) say("moved to the server that the other one named");
 }

@@ -26,11 +26,11 @@ bool may_follow(ClientState before, ClientState after) noexcept {
     case S::subscribing:
       return before == S::connecting || before == S::live || before == S::stale;
     case S::recovering:
-      return before == S::subscribing;
+      return before == S::subscribing || before == S::stale;
     case S::live:
       return before == S::subscribing || before == S::recovering || before == S::stale;
     case S::stale:
-      return before == S::live;
+      return before == S::subscribing || before == S::recovering || before == S::live;
     case S::backing_off:
       return before != S::closed && before != S::failed && before != S::closing;
     case S::closing:

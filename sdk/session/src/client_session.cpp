@@ -234,7 +234,6 @@ void ClientSession::tick_open(Instant now) {
       actions_.emplace_back(action::WritePing{talk_.id});
       break;
     case Heartbeat::Action::say_stale:
-      if (state_ != ClientState::live) break;
       ++counts_.stales;
       announce(ClientState::stale, {Errc::peer_timeout, 0, "a heartbeat of the server is overdue"});
       break;
@@ -277,8 +276,7 @@ void ClientSession::subscribe(std::span<const std::string> channels, Start start
   for (const ResumePoint& point : since) {
     if (subscriptions_.wanted(point.channel)) continuity_.seed(point);
   }
-  const bool settled = state_ == ClientState::live || state_ == ClientState::stale;
-  if (settled && !channels.empty()) announce(ClientState::subscribing);
+  if (state_ == ClientState::live && !channels.empty()) announce(ClientState::subscribing);
   if (phase_ == Phase::open) ask(talk_, subscriptions_.ask(asker(talk_), channels));
   if (successor_.stage == Successor::Stage::open) {
     ask(successor_.talk, subscriptions_.ask(asker(successor_.talk), channels));

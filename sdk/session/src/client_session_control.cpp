@@ -84,8 +84,13 @@ void ClientSession::heard_elsewhere(ConnectionId connection, Instant now) noexce
   if (Conversation* const talk = find(connection)) talk->heartbeat.heard(now);
 }
 
+/// What the connection was doing goes on.
 void ClientSession::no_longer_stale() {
-  announce(ClientState::live);
+  announce(talk_.all_caught_up() ? ClientState::live : rest_of(talk_));
+}
+
+ClientState ClientSession::rest_of(const Conversation& talk) noexcept {
+  return talk.replaying() ? ClientState::recovering : ClientState::subscribing;
 }
 
 /// After an answer: the state follows what is open; heads that had to wait are looked at.

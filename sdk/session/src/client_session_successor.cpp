@@ -115,8 +115,7 @@ void ClientSession::take_over(Instant now, Error cause) {
   settle(settled);
   const bool ready = talk_.all_caught_up();
   if (ready) take_heads();
-  const ClientState rest = talk_.replaying() ? ClientState::recovering : ClientState::subscribing;
-  announce(ready ? ClientState::live : rest, std::move(cause));
+  announce(ready ? ClientState::live : rest_of(talk_), std::move(cause));
 }
 
 }  // namespace stratwire::session

@@ -477,6 +477,40 @@ TEST_F(ResumeTest, TrapConnectedAndSilentlyStale) {
   EXPECT_EQ(actions(), (Names{"drop", "backing_off #1 peer_timeout"}));
 }
 
+TEST_F(ResumeTest, ASilentServerMakesItStaleWhateverIsOutstanding) {
+  follow(3);
+  session.subscribe(Names{"prices:B"});
+  EXPECT_EQ(actions(), (Names{"subscribing #1", "subscribe prices:B"}));
+  now += 1500ms;
+  session.tick(now);
+  EXPECT_EQ(actions(), Names{"stale #1 peer_timeout"});
+  session.subscribe(Names{"prices:C"});
+  EXPECT_EQ(actions(), Names{"subscribe prices:C"}) << "still silent";
+  session.heard(session.connection(), now);
+  EXPECT_EQ(actions(), Names{"subscribing #1"});
+  now += 2500ms;
+  session.tick(now);
+  EXPECT_EQ(actions(), (Names{"drop", "backing_off #1 peer_timeout"})) << "an unanswered wish ends";
+}
+
+TEST_F(ResumeTest, ASilentServerIsStaleInTheMiddleOfAReplay) {
+  follow(3);
+  lose();
+  connect();
+  answer({{"prices:A", Errc::ok, "", kEpoch, 5, true}});
+  static_cast<void>(actions());
+  ASSERT_EQ(session.state(), ClientState::recovering);
+  now += 1500ms;
+  session.tick(now);
+  EXPECT_EQ(actions(), Names{"stale #2 peer_timeout"});
+  session.heard(session.connection(), now);
+  EXPECT_EQ(actions(), Names{"recovering #2"});
+  ASSERT_EQ(data("prices:A", 4), Verdict::deliver);
+  ASSERT_EQ(data("prices:A", 5), Verdict::deliver);
+  from_server(CaughtUp{asked.id});
+  EXPECT_EQ(actions(), Names{"live #2"});
+}
+
 // ---- Several servers
 
 class SeveralServersTest : public ResumeTest {

@@ -18,11 +18,13 @@ enum class ClientState : std::uint8_t {
   subscribing,     ///< The server has not yet answered every subscribe().
   recovering,      ///< What was missed is being replayed.
   live,            ///< Every subscription was answered and is caught up; messages flow.
-  stale,           ///< Connected, but a heartbeat is overdue: what is known may be old.
-  backing_off,     ///< Lost; the next try comes after `retry_in`.
-  closing,         ///< close() was called; the close handshake is under way.
-  closed,          ///< Ended by close(). The end.
-  failed,          ///< Gave up: ReconnectPolicy::attempts_max, or a refusal that no retry cures.
+  /// Connected, but a heartbeat is overdue: what is known may be old, and what was asked for is not
+  /// answered. Ends, when the server is heard, where it began, or when the connection is given up.
+  stale,
+  backing_off,  ///< Lost; the next try comes after `retry_in`.
+  closing,      ///< close() was called; the close handshake is under way.
+  closed,       ///< Ended by close(). The end.
+  failed,       ///< Gave up: ReconnectPolicy::attempts_max, or a refusal that no retry cures.
 };
 [[nodiscard]] std::string_view to_string(ClientState state) noexcept;
 

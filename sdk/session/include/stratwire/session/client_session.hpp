@@ -312,6 +312,8 @@ class ClientSession {
   // State and hand-over.
   void progress();
   void no_longer_stale();
+  /// What is left to be done before it is live.
+  [[nodiscard]] static ClientState rest_of(const Conversation& talk) noexcept;
   void announce(ClientState state, Error cause = {}, Duration retry_in = Duration{0});
   void ask(Conversation& talk, std::vector<Subscribe> requests);
   void hand_gap(std::string_view channel, const Gap& gap);
