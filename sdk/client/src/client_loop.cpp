@@ -17,7 +17,7 @@ constexpr std::size_t kOutBytesMax = 256 * 1024;
 // State events of tries that failed while the strategy took nothing; newer ones replace older ones.
 constexpr std::size_t kHandingMax = 1024;
 constexpr std::chrono::milliseconds kPartingLook{100};
-constexpr std::chrono::milliseconds kConnectingLook{1};
+constexpr std::chrono::hours kConnectingWait{1};
 
 Instant clock_now() {
   return std::chrono::steady_clock::now();
@@ -317,43 +317,26 @@ void ClientLoop::abandon() {
 
 // ---- Waiting
 
-Line* ClientLoop::lone_connecting() noexcept {
-  Line* found = nullptr;
-  for (const auto& line : lines_) {
-    if (line == nullptr || line->stage() == Line::Stage::none) continue;
-    if (found != nullptr || line->stage() != Line::Stage::connecting) return nullptr;
-    found = line.get();
-  }
-  return found;
-}
-
-void ClientLoop::aim_interrupts() noexcept {
-  Line* const line = lone_connecting();
-  // release: pairs with the acquire in notify(); the connector is there to be interrupted.
-  connecting_.store(line == nullptr ? nullptr : &line->connector(), std::memory_order_release);
-}
-
 void ClientLoop::sleep(Instant until, Listen listen) {
   Instant end = std::min(until, session_.next_tick());
   for (const transport::Parting& parting : partings_) {
     // They are looked at now and then only: what they hold interests nobody.
     if (parting.is_open()) end = std::min(end, now_ + kPartingLook);
   }
-  if (Line* const line = lone_connecting()) {
-    const Duration left = end == session::kNever ? Duration{std::chrono::hours{1}}
-                                                 : std::max(end - clock_now(), Duration{0});
-    line->connector().wait(left);
-    return;
-  }
+  Line* connecting = nullptr;  // The session has at most one try at a time.
   for (const auto& line : lines_) {
     if (line == nullptr) continue;
     line->listen(listen);
-    // A connector has a poller of its own, and we can't sleep in two.
-    if (line->stage() == Line::Stage::connecting)
-      end = std::min(end, clock_now() + kConnectingLook);
+    if (line->stage() == Line::Stage::connecting) connecting = line.get();
   }
-  const Duration left = end == session::kNever ? transport::Poller::kNoTimeout
-                                               : std::max(end - clock_now(), Duration{0});
+  Duration left = end == session::kNever ? transport::Poller::kNoTimeout
+                                         : std::max(end - clock_now(), Duration{0});
+  if (connecting != nullptr) {
+    // A connector has a poller of its own, which listens to ours meanwhile.
+    const bool ever = left == transport::Poller::kNoTimeout;
+    connecting->connector().wait(ever ? kConnectingWait : left, poller_.fd());
+    left = Duration{0};
+  }
   std::array<transport::Ready, 4> ready{};
   const std::size_t count = poller_.wait(ready, left);
   for (std::size_t i = 0; i < count; ++i) {
@@ -362,14 +345,6 @@ void ClientLoop::sleep(Instant until, Listen listen) {
 }
 
 // ---- Any thread
-
-void ClientLoop::notify() noexcept {
-  wakeup_.notify();
-  // acquire: pairs with the release in aim_interrupts(). The fence in notify() above orders it
-  // behind the command, as prepare_sleep()'s orders the look for commands behind the store.
-  transport::Connector* const connecting = connecting_.load(std::memory_order_acquire);
-  if (connecting != nullptr) connecting->interrupt();
-}
 
 ClientState ClientLoop::state() const noexcept {
   // acquire: pairs with the release in remember().

@@ -81,7 +81,6 @@ class ClientLoop {
   /// \param ready  looked at once more before sleeping; true = don't
   template <class Ready>
   void wait(Instant until, Listen listen, Ready&& ready) {
-    aim_interrupts();
     wakeup_.prepare_sleep();
     if (!mailbox_.has_work() && !ready()) sleep(until, listen);
     wakeup_.end_sleep();
@@ -107,7 +106,7 @@ class ClientLoop {
 
   [[nodiscard]] Mailbox& mailbox() noexcept { return mailbox_; }
   /// After something was put in the mailbox.
-  void notify() noexcept;
+  void notify() noexcept { wakeup_.notify(); }
   /// Ends wait(), without looking at the mailbox.
   void wake() noexcept { wakeup_.notify(); }
   [[nodiscard]] ClientState state() const noexcept;
@@ -147,8 +146,6 @@ class ClientLoop {
   // Connections.
   [[nodiscard]] Line* find(session::ConnectionId id) noexcept;
   [[nodiscard]] Line& free_line();
-  /// The only one that is not unused, if it is connecting; else nullptr.
-  [[nodiscard]] Line* lone_connecting() noexcept;
   bool get_on_with_connecting();
   void lost(Line& line, Error cause, std::uint16_t close_code);
   void part(Line& line, std::uint16_t code, std::string_view reason);
@@ -176,7 +173,6 @@ class ClientLoop {
   void on_violation(Line& line, const transport::Incoming& violation);
 
   void sleep(Instant until, Listen listen);
-  void aim_interrupts() noexcept;
   void publish_counts();
 
   const ClientConfig config_;
@@ -217,7 +213,6 @@ class ClientLoop {
 
   // Written by the thread that runs the loop, read by any.
   std::atomic<ClientState> state_{ClientState::connecting};
-  std::atomic<transport::Connector*> connecting_{nullptr};
   Counters counters_{};
   mutable std::mutex told_mutex_{};
   Error error_{};                 // guarded by told_mutex_

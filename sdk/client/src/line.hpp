@@ -24,7 +24,7 @@ namespace stratwire::client {
 /// From a URL to an open connection and back to nothing; decides nothing but what an HTTP answer
 /// means.
 ///
-/// \thread one thread at a time; connector().interrupt(): any thread
+/// \thread one thread at a time
 class Line {
  public:
   enum class Stage : std::uint8_t { none, connecting, upgrading, open };

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
@@ -15,6 +16,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -28,6 +30,8 @@ namespace {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
+
+constexpr std::chrono::milliseconds kBlindWait{1};
 using Stream = asio::generic::stream_protocol;
 
 // Addresses that need no resolver: numbers, and the name of this machine (RFC 6761 6.3). IPv4 comes
@@ -272,13 +276,21 @@ Connector::Status Connector::poll() {
 
 Connector::Status Connector::wait(std::chrono::nanoseconds timeout) {
   if (state_->status != Status::pending) return state_->status;
-  // Stopped by an interrupt() before this call: returns at once.
   state_->io.run_one_for(timeout);
   return poll();
 }
 
-void Connector::interrupt() noexcept {
-  state_->io.stop();
+Connector::Status Connector::wait(std::chrono::nanoseconds timeout, int fd) {
+  if (state_->status != Status::pending) return state_->status;
+  asio::posix::stream_descriptor other(state_->io);
+  error_code refused;
+  other.assign(fd, refused);
+  // The system has no room for one more epoll entry: look again soon.
+  if (refused) return wait(std::min<std::chrono::nanoseconds>(timeout, kBlindWait));
+  other.async_wait(asio::posix::stream_descriptor::wait_read, [](const error_code&) {});
+  state_->io.run_one_for(timeout);
+  static_cast<void>(other.release());
+  return poll();
 }
 
 void Connector::cancel() noexcept {

@@ -6,6 +6,7 @@
 #include <stratwire/client.hpp>
 #include <stratwire/limits.hpp>
 
+#include "../../support/silent_port.hpp"
 #include "strategy.hpp"
 
 namespace stratwire::testing {
@@ -140,6 +141,26 @@ TEST_P(ServersTest, AMessageThatIsUnderWayIsAnsweredBeforeTheHandOver) {
   const auto second = other.expect<Publish>();
   other.send(Published{second.id, Errc::ok, ""});
   EXPECT_TRUE(strategy.hears("published 8 ok"));
+}
+
+TEST_P(ServersTest, WhileASuccessorIsTriedEverythingElseGoesOn) {
+  const SilentPort silent;
+  ClientConfig patient = config();
+  patient.connect_timeout = 1h;
+  Strategy strategy{peer, patient};
+  strategy.client.subscribe({"prices:A"}).value();
+  peer.greet_and_grant(kEpoch, 0);
+  ASSERT_TRUE(strategy.hears("live #1"));
+  peer.send(GoAway{5'000, 0, {"ws://127.0.0.1:" + std::to_string(silent.port())}});
+  ASSERT_TRUE(strategy.hears("goaway"));
+  // The try waits for ever; what comes, and what is asked for, does not wait for it.
+  for (std::uint64_t seq = 1; seq <= 3; ++seq) {
+    peer.price("prices:A", seq, 1);
+    ASSERT_TRUE(strategy.hears("prices:A " + std::to_string(seq) + " = 1"));
+  }
+  strategy.client.subscribe({"prices:B"}).value();
+  EXPECT_EQ(peer.expect<Subscribe>().channels, Lines{"prices:B"});
+  EXPECT_EQ(strategy.client.metrics().connect_failures, 0u);
 }
 
 TEST_P(ServersTest, WithoutASuccessorTheClientStaysUntilTheEnd) {

@@ -1,3 +1,4 @@
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <netinet/in.h>
@@ -8,13 +9,16 @@
 
 #include <stratwire/transport/connector.hpp>
 #include <stratwire/transport/listener.hpp>
+#include <stratwire/transport/poller.hpp>
 
+#include "../../support/silent_port.hpp"
 #include "local.hpp"
 
 namespace stratwire::transport::test {
 namespace {
 
-using testing::HasSubstr;
+using stratwire::testing::SilentPort;
+using ::testing::HasSubstr;
 using Status = Connector::Status;
 
 Url tcp(const std::string& host, std::uint16_t port) {
@@ -49,28 +53,6 @@ class DeadPort {
  private:
   int fd_;
   std::uint16_t port_ = 0;
-};
-
-// A port whose queue is full: the kernel drops what else comes, so that a connect stays pending.
-class SilentPort {
- public:
-  SilentPort() : listener_(std::move(*Listener::open("127.0.0.1", 0))) {
-    EXPECT_EQ(::listen(listener_.fd(), 0), 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(port());
-    // The queue takes one more than its length; the second fills it, the third is to spare.
-    for (int i = 0; i < 3; ++i) {
-      waiting_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-      ::connect(waiting_.back().fd(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-    }
-  }
-  [[nodiscard]] std::uint16_t port() const { return listener_.local_port(); }
-
- private:
-  Listener listener_;
-  std::vector<Socket> waiting_{};
 };
 
 /// A look-up that nobody waits for any more goes on in a thread of its own. The program must not
@@ -129,7 +111,7 @@ TEST(Connector, LocalhostTriesBothFamilies) {
   if (!v6) GTEST_SKIP() << "no IPv6 here: " << v6.error().text;
   connector.start(tcp("localhost", v6->local_port()));
   ASSERT_EQ(finish(connector), Status::connected) << connector.error().text;
-  EXPECT_THAT(connector.take_socket().peer_address(), testing::StartsWith("[::1]:"));
+  EXPECT_THAT(connector.take_socket().peer_address(), ::testing::StartsWith("[::1]:"));
 }
 
 TEST(Connector, NobodyListensNamesUrlAddressAndCure) {
@@ -206,20 +188,42 @@ TEST(Connector, FullSocketFileIsAFailureAndNoFalseSuccess) {
   EXPECT_EQ(connector.error().system, EAGAIN);
 }
 
-TEST(Connector, InterruptEndsAWait) {
+TEST(Connector, WhatElseIsWaitedForEndsAWait) {
   const SilentPort silent;
+  auto poller = Poller::open();
+  ASSERT_TRUE(poller.ok());
+  auto wakeup = Wakeup::open();
+  ASSERT_TRUE(wakeup.ok());
+  ASSERT_EQ(poller->add(wakeup->fd(), 1, Interest::read), 0);
   Connector connector;
   connector.start(tcp("127.0.0.1", silent.port()));
   ASSERT_EQ(connector.poll(), Status::pending);
+  wakeup->prepare_sleep();
   const auto start = std::chrono::steady_clock::now();
-  std::thread other([&connector] { connector.interrupt(); });
-  EXPECT_EQ(connector.wait(kPatience), Status::pending);
+  std::thread other([&wakeup] { wakeup->notify(); });
+  EXPECT_EQ(connector.wait(kPatience, poller->fd()), Status::pending);
   other.join();
-  // One that comes before the wait counts too, and once.
-  connector.interrupt();
-  EXPECT_EQ(connector.wait(kPatience), Status::pending);
+  // It is told until it was taken, and the descriptor is still the caller's.
+  EXPECT_EQ(connector.wait(kPatience, poller->fd()), Status::pending);
   EXPECT_LT(std::chrono::steady_clock::now() - start, kPatience);
-  EXPECT_EQ(connector.wait(1ms), Status::pending);
+  std::array<Ready, 2> ready{};
+  EXPECT_EQ(poller->wait(ready, 0ns), 1u);
+  wakeup->drain();
+  EXPECT_EQ(connector.wait(1ms, poller->fd()), Status::pending);
+}
+
+TEST(Connector, ConnectsWhileItWaitsForSomethingElseToo) {
+  auto listener = Listener::open("127.0.0.1", 0);
+  ASSERT_TRUE(listener.ok());
+  auto poller = Poller::open();
+  ASSERT_TRUE(poller.ok());
+  Connector connector;
+  connector.start(tcp("127.0.0.1", listener->local_port()));
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (connector.status() == Status::pending && std::chrono::steady_clock::now() < end) {
+    connector.wait(kPatience, poller->fd());
+  }
+  EXPECT_EQ(connector.status(), Status::connected) << connector.error().text;
 }
 
 TEST(Connector, CancelAndDestructionDoNotWait) {

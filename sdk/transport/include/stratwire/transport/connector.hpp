@@ -19,7 +19,7 @@ namespace stratwire::transport {
 /// deadline for all of it is the caller's; an address that does not answer within
 /// kPerAddressTimeout is given up while others are left.
 ///
-/// \thread one thread at a time; interrupt() any thread
+/// \thread one thread at a time
 class Connector {
  public:
   enum class Status : std::uint8_t {
@@ -39,10 +39,11 @@ class Connector {
 
   /// Gets on with it as far as that is possible without waiting.
   Status poll();
-  /// As poll(), but waits for something to happen, at most `timeout`, or until interrupt().
+  /// As poll(), but waits for something to happen, at most `timeout`.
   Status wait(std::chrono::nanoseconds timeout);
-  /// Ends a wait() that is running, or the next one, early.
-  void interrupt() noexcept;
+  /// As above, or until `fd`, which stays the caller's, is readable: a Poller's, for somebody who
+  /// has more to wait for.
+  Status wait(std::chrono::nanoseconds timeout, int fd);
   /// Gives up; the status is idle again. Never waits.
   void cancel() noexcept;
 
