@@ -186,6 +186,7 @@ class Proxy::Core {
     if (admission == Admission::away && admission_ != Admission::away) {
       poller_.remove(listener_.fd());
       listener_.close();
+      accept_again_.reset();
     }
     admission_ = admission;
     return true;
@@ -239,6 +240,7 @@ class Proxy::Core {
       const Instant now = std::chrono::steady_clock::now();
       for (const Ready& each : std::span(ready).first(count)) handle(each, now);
       step_those_due(now);
+      resume_accepting(now);
       do_work();
     }
     on_event_ = {};  // The end of the proxy is none of its faults.
@@ -246,10 +248,11 @@ class Proxy::Core {
   }
 
   [[nodiscard]] std::chrono::nanoseconds time_to_next() const {
-    if (due_.empty()) return transport::Poller::kNoTimeout;
-    return std::max(
-        std::chrono::nanoseconds{0},
-        std::chrono::nanoseconds(due_.begin()->first - std::chrono::steady_clock::now()));
+    if (due_.empty() && !accept_again_) return transport::Poller::kNoTimeout;
+    Instant next = accept_again_.value_or(Instant::max());
+    if (!due_.empty()) next = std::min(next, due_.begin()->first);
+    return std::max(std::chrono::nanoseconds{0},
+                    std::chrono::nanoseconds(next - std::chrono::steady_clock::now()));
   }
 
   void handle(const Ready& ready, Instant now) {
@@ -271,9 +274,21 @@ class Proxy::Core {
     for (;;) {
       auto accepted = listener_.accept();
       if (accepted.status == transport::AcceptStatus::would_block) return;
-      if (accepted.status != transport::AcceptStatus::ok) return;
+      if (accepted.status != transport::AcceptStatus::ok) return pause_accepting(now);
       take(std::move(accepted.socket), now);
     }
+  }
+
+  /// Level-triggered: without a pause the loop would spin on the same connection.
+  void pause_accepting(Instant now) {
+    static_cast<void>(poller_.modify(listener_.fd(), kListenerToken, Interest::none));
+    accept_again_ = now + ProxyStats::kAcceptPause;
+    tell([](ProxyStats& stats) { ++stats.accept_failures; });
+  }
+  void resume_accepting(Instant now) {
+    if (!accept_again_ || now < *accept_again_) return;
+    accept_again_.reset();
+    static_cast<void>(poller_.modify(listener_.fd(), kListenerToken, Interest::read));
   }
 
   void take(transport::Socket client, Instant now) {
@@ -418,6 +433,7 @@ class Proxy::Core {
   std::map<std::uint64_t, Entry> links_{};
   std::set<std::pair<Instant, std::uint64_t>> due_{};
   std::vector<FaultKind> fired_{};
+  std::optional<Instant> accept_again_{};  // While nobody is taken.
   std::uint64_t last_id_ = 0;
   bool stopping_ = false;
 

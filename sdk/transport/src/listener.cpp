@@ -157,6 +157,7 @@ struct Listener::State {
   ~State() {
     if (spare >= 0) ::close(spare);
   }
+  /// False when nobody waits.
   [[nodiscard]] bool hang_up_on_one() noexcept;
 };
 
@@ -229,9 +230,10 @@ Outcome<Listener> Listener::open_unix(std::string_view path_text) {
 bool Listener::State::hang_up_on_one() noexcept {
   if (spare >= 0) ::close(std::exchange(spare, -1));
   const int fd = ::accept4(acceptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC);
+  const bool nobody = fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
   if (fd >= 0) ::close(fd);
   spare = open_spare();
-  return fd >= 0;
+  return !nobody;
 }
 
 AcceptResult Listener::accept() noexcept {

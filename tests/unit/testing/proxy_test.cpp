@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <thread>
@@ -129,23 +130,24 @@ class ProxyTest : public ::testing::TestWithParam<Family> {
     proxy_ = *std::move(proxy);
   }
 
-  [[nodiscard]] End connect() const {
+  [[nodiscard]] int unconnected() const {
+    return ::socket(is_tcp() ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  }
+  [[nodiscard]] End connect() const { return connect(unconnected()); }
+  [[nodiscard]] End connect(int fd) const {
     const auto url = transport::Url::parse(proxy_->url());
     EXPECT_TRUE(url.ok());
-    int fd = -1;
-    if (GetParam() == Family::tcp) {
+    if (is_tcp()) {
       sockaddr_in address{};
       address.sin_family = AF_INET;
       address.sin_port = htons(url->port);
       address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
       EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     } else {
       sockaddr_un address{};
       address.sun_family = AF_UNIX;
       const std::string path = base_ + ".proxy";
       std::memcpy(address.sun_path, path.data(), path.size());
-      fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
       EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     }
     return End{transport::Socket(fd)};
@@ -365,6 +367,26 @@ TEST_P(ProxyTest, DoesItToOneOrToAll) {
   EXPECT_EQ(proxy_->apply({.kind = FaultKind::reset}), 19u);
   for (End& client : clients) EXPECT_TRUE(client.read_to_end().first.empty());
   EXPECT_EQ(proxy_->stats().open, 0u);
+}
+
+TEST_P(ProxyTest, OutOfDescriptorsItPausesAndTakesThemLater) {
+  open();
+  const int fd = unconnected();
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 3;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto start = std::chrono::steady_clock::now();
+  End client = connect(fd);
+  const bool failed = proxy_->wait([](const auto& stats) { return stats.accept_failures >= 3; });
+  const auto passed = std::chrono::steady_clock::now() - start;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_TRUE(failed);
+  EXPECT_GE(passed, 2 * ProxyStats::kAcceptPause) << "it spins";
+  End server = accept();
+  client.send("late");
+  EXPECT_EQ(server.read(4), "late");
 }
 
 TEST(Proxy, NamesAnAddressThatIsNone) {

@@ -237,6 +237,25 @@ TEST(Listener, OutOfDescriptorsHangsUpInsteadOfSpinning) {
   EXPECT_TRUE(accept_one(*listener).is_open());
 }
 
+TEST(Listener, OneThatCanNotEvenBeHungUpOnIsToldAndWaits) {
+  auto listener = Listener::open("127.0.0.1", 0);
+  ASSERT_TRUE(listener.ok());
+  const Socket near = connect_to("ws://127.0.0.1:" + std::to_string(listener->local_port()));
+  ASSERT_TRUE(wait_for(listener->fd(), Interest::read));
+  // Every descriptor is forbidden, the listener's spare one as well.
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 3;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const AcceptStatus first = listener->accept().status;
+  const AcceptStatus second = listener->accept().status;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(first, AcceptStatus::out_of_descriptors);
+  EXPECT_EQ(second, AcceptStatus::out_of_descriptors) << "would_block is an invitation to spin";
+  EXPECT_EQ(listener->accept().status, AcceptStatus::ok);
+}
+
 TEST(Listener, ClosedListenerAcceptsNobody) {
   auto listener = Listener::open("127.0.0.1", 0);
   ASSERT_TRUE(listener.ok());

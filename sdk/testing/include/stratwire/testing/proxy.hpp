@@ -56,8 +56,11 @@ enum class Admission : std::uint8_t {
 struct ProxyStats {
   std::uint64_t accepted = 0;  ///< Connections taken, those that were refused included.
   std::uint64_t refused = 0;   ///< Of those, reset at once: by Admission, or the server was away.
-  std::uint64_t ended = 0;     ///< Links that are over.
-  std::uint64_t open = 0;      ///< Links that are not; a gauge.
+  /// Times that nobody could be taken, for want of descriptors, say; a pause of kAcceptPause
+  /// follows each.
+  std::uint64_t accept_failures = 0;
+  std::uint64_t ended = 0;                          ///< Links that are over.
+  std::uint64_t open = 0;                           ///< Links that are not; a gauge.
   std::array<std::uint64_t, kFaultKinds> faults{};  ///< By FaultKind.
   /// Of one direction, all links.
   std::array<std::uint64_t, kDirections> forwarded_bytes{};
@@ -65,6 +68,7 @@ struct ProxyStats {
   std::vector<std::chrono::steady_clock::time_point> accepted_at{};
 
   static constexpr std::size_t kAcceptedAtMax = 100'000;
+  static constexpr std::chrono::milliseconds kAcceptPause{50};
 
   [[nodiscard]] std::uint64_t count(FaultKind kind) const {
     return faults[static_cast<std::size_t>(kind)];

@@ -14,9 +14,11 @@ namespace stratwire::transport {
 /// What accept() came to.
 enum class AcceptStatus : std::uint8_t {
   ok,
-  would_block,         ///< Nobody waits.
-  out_of_descriptors,  ///< Somebody waited and was hung up on: this process or the system is full.
-  failed,              ///< `error` says why; the listener goes on.
+  would_block,  ///< Nobody waits.
+  /// This process or the system is full. Somebody waited and was hung up on, or, where not even
+  /// that was possible, waits on: pause, or a level-triggered poller spins.
+  out_of_descriptors,
+  failed,  ///< `error` says why; the listener goes on.
 };
 
 struct [[nodiscard]] AcceptResult {
