@@ -111,8 +111,16 @@ class Simulation::World final : public sim::Network, public sim::Receiver {
                                                std::move(config), config_.server.epoch);
   }
   Result<void> start_server(Epoch epoch) {
-    if (server_)
+    if (running_)
       return Error{Errc::invalid_config, 0, "the server is running: stop_server() first"};
+    running_ = true;
+    if (!in_strategy_) return start_now(epoch);
+    act([this, epoch] {
+      if (const auto started = start_now(epoch); !started.ok()) fail(started.error().message());
+    });
+    return {};
+  }
+  Result<void> start_now(Epoch epoch) {
     if (epoch == Epoch::fresh) {
       ++config_.server.epoch;
       kept_.clear();
@@ -125,7 +133,10 @@ class Simulation::World final : public sim::Network, public sim::Receiver {
     }
     return {};
   }
-  void stop_server() { server_.reset(); }
+  void stop_server() {
+    running_ = false;
+    act([this] { server_.reset(); });
+  }
 
   // ---- Time
 
@@ -281,6 +292,7 @@ class Simulation::World final : public sim::Network, public sim::Receiver {
   std::vector<std::shared_ptr<Pipe>> pipes_{};
   std::uint64_t pipe_ids_ = 0;
   TimeNs outage_until_ = 0;
+  bool running_ = true;  ///< The server, when all that was asked for has happened.
   bool in_strategy_ = false;
   std::vector<std::function<void()>> asked_{};
   Audit audit_{};
@@ -388,7 +400,7 @@ void Simulation::stall_strategy(std::chrono::nanoseconds time) {
   world_->client().stall(world_->now() + time.count());
 }
 void Simulation::stop_server() {
-  world_->act([world = world_.get()] { world->stop_server(); });
+  world_->stop_server();
 }
 Result<void> Simulation::start_server(Epoch epoch) {
   return world_->start_server(epoch);

@@ -212,6 +212,34 @@ TEST(Simulation, AStrategyMayDoWhatTheTestMay) {
   EXPECT_EQ(simulation.verdict(), "");
 }
 
+TEST(Simulation, AStrategyMayRestartTheServer) {
+  std::vector<std::uint64_t> numbers;
+  std::vector<bool> done;
+  Simulation* world = nullptr;
+  auto simulation = Simulation::open([&](const Delivery& delivery) {
+                      if (delivery.get_if<PriceUpdate>() == nullptr) return;
+                      numbers.push_back(delivery.envelope.seq);
+                      if (delivery.envelope.seq != 1) return;
+                      done.push_back(world->start_server(Epoch::same).ok());  // It is running.
+                      world->stop_server();
+                      done.push_back(world->start_server(Epoch::same).ok());
+                      done.push_back(world->start_server(Epoch::same).ok());
+                    }).value();
+  world = &simulation;
+  simulation.subscribe({kChannel}).value();
+  ASSERT_TRUE(simulation.advance_until_live());
+  const PriceUpdate price{"USDC", "SOL", 1, 1, 1};
+  ASSERT_EQ(simulation.publish(kChannel, price), PublishStatus::ok);
+  simulation.advance(1s);
+  EXPECT_EQ(done, (std::vector<bool>{false, true, false}));
+  ASSERT_TRUE(simulation.advance_until_live());
+  EXPECT_EQ(simulation.metrics().connects, 2u);
+  ASSERT_EQ(simulation.publish(kChannel, price), PublishStatus::ok);
+  simulation.advance(3s);
+  EXPECT_EQ(numbers, (std::vector<std::uint64_t>{1, 2}));
+  EXPECT_EQ(simulation.verdict(), "");
+}
+
 TEST(Simulation, AnExceptionOfTheStrategyComesOut) {
   Simulation simulation =
       Simulation::open([](const Delivery&) { throw std::runtime_error("no"); }).value();

@@ -139,6 +139,9 @@ class Simulation {
   void stall_strategy(std::chrono::nanoseconds time);
   /// As a process that was killed: connections end, nobody listens until start_server().
   void stop_server();
+  /// Both, when the strategy asks for them, happen when its call has returned, one after the other;
+  /// what goes wrong then is told to fail().
+  ///
   /// \errors invalid_config, when it is running
   Result<void> start_server(Epoch epoch);
   /// The server's process stands still for so long.
