@@ -48,7 +48,8 @@ struct ChannelLogConfig {
 struct DrainConfig {
   /// From the GoAway to the close, up to 1 h; while it lasts the server goes on publishing, so that
   /// clients with somewhere else to go change over without a hole. At most half of drain()'s own
-  /// deadline. 0 = closes at once.
+  /// deadline. 0 = closes at once. With Threading::caller drain() keeps the thread that polls for
+  /// so long: a producer on that thread is silent meanwhile, only what other threads publish comes.
   std::chrono::milliseconds go_away_deadline{0};
   /// Over how long the reconnects are spread, up to 1 h; more where accepts_per_second asks for it.
   std::chrono::milliseconds reconnect_spread{0};

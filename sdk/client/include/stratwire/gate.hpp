@@ -85,7 +85,7 @@ static_assert(sizeof(GateChannelWords) == queue::kIsolationBytes);
 /// Algorithm: three words, each with one writer. The I/O thread numbers what it hands over and
 /// writes the number of each channel's newest; the strategy writes how many it has taken. The gate
 /// is open when the second is not behind the first, and the client is live.
-/// Progress: every call is wait-free: four loads and the time.
+/// Progress: every call is wait-free: four loads; with a limit one more, and the time.
 /// When to use: before each order. When not: to learn what happened; that is told in order, by
 /// StateEvent and Gap.
 ///
