@@ -115,7 +115,10 @@ void ClientLoop::carry_out_commands(Instant now) {
       gates_.unwished(unwish->channels);
       session_.unsubscribe(unwish->channels);
     } else if (auto* const gate = std::get_if<AddGate>(&command)) {
-      gates_.add(std::move(gate->channel), std::move(gate->words));
+      const bool known = session_.is_at_message(gate->channel);
+      // A message that its Gap was handed over for comes next.
+      const std::uint64_t newest = gates_.deliveries() + (message_held_ ? 1 : 0);
+      gates_.add(std::move(gate->channel), std::move(gate->words), known ? newest : 0);
     } else {
       session_.send(std::get<session::Outgoing>(std::move(command)));
     }

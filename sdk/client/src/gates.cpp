@@ -40,7 +40,11 @@ std::string wildcard_of(std::string_view channel) {
 
 }  // namespace
 
-void Gates::add(std::string channel, std::shared_ptr<Words> words) {
+void Gates::add(std::string channel, std::shared_ptr<Words> words, std::uint64_t newest) {
+  if (newest != 0) {
+    // release: as in note(). When the message was read nobody has noted: it is old to every limit.
+    words->standing.store((newest << Words::kFlagBits) | Words::kData, std::memory_order_release);
+  }
   refresh(channel, *words);
   channels_.insert_or_assign(std::move(channel), std::move(words));
   // Names are looked at anew: one of those that had no gate has one now.

@@ -35,7 +35,11 @@ class Gates {
 
   // ---- Control
 
-  void add(std::string channel, std::shared_ptr<Words> words);
+  /// \param newest  by this delivery, counted over all channels, the strategy has the channel's
+  ///                newest message; 0 = none is known
+  void add(std::string channel, std::shared_ptr<Words> words, std::uint64_t newest = 0);
+  /// Deliveries that have left for the strategy.
+  [[nodiscard]] std::uint64_t deliveries() const noexcept { return index_; }
   void wished(std::span<const std::string> channels);
   void unwished(std::span<const std::string> channels);
   /// The server granted or refused.

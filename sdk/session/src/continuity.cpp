@@ -48,6 +48,7 @@ Continuity::Verdict Continuity::start_anew(const Line& line, std::uint64_t epoch
   gap_ = Gap{cursor_->epoch, cursor_->seq + 1, 0, Gap::Reason::epoch_change};
   cursor_->epoch = epoch;
   cursor_->seq = seq;
+  cursor_->came_by_message();
   cursor_->generation = line.generation;
   return Verdict::deliver_after_gap;
 }
@@ -89,6 +90,7 @@ Continuity::Verdict Continuity::uncommon(const Line& line, std::string_view chan
   cursor_->generation = line.generation;
   cursor_->epoch = line.epoch;
   cursor_->seq = seq;
+  cursor_->came_by_message();
   return Verdict::deliver;
 }
 
@@ -131,6 +133,7 @@ Continuity::Verdict Continuity::gap_message(const Line& line, std::string_view c
   }
   if (known && cursor_->epoch != gap_.epoch) {
     static_cast<void>(start_anew(line, gap_.epoch, gap.to));
+    cursor_->came_silently();
     return Verdict::deliver;
   }
   if (known) {
@@ -141,6 +144,7 @@ Continuity::Verdict Continuity::gap_message(const Line& line, std::string_view c
   }
   cursor_->epoch = gap_.epoch;
   cursor_->seq = gap.to;
+  cursor_->came_silently();
   cursor_->generation = line.generation;
   return Verdict::deliver;
 }
@@ -160,6 +164,7 @@ Continuity::Verdict Continuity::epoch_gap(const Line& line, const Gap& gap) noex
   gap_.to = 0;
   cursor_->epoch = gap.epoch != 0 && gap.epoch != left ? gap.epoch : said;
   cursor_->seq = 0;
+  cursor_->came_silently();
   cursor_->generation = line.generation;
   return Verdict::deliver;
 }
@@ -179,6 +184,7 @@ void Continuity::seed(const ResumePoint& point) {
   if (!find_or_intern(point.channel) || cursor_->generation != 0) return;
   cursor_->epoch = point.epoch;
   cursor_->seq = point.seq;
+  cursor_->came_silently();
   cursor_->generation = kSeeded;
 }
 
@@ -240,6 +246,7 @@ std::optional<Gap> Continuity::subscribed(const Line& line, const Granted& grant
     if (covered_by_replay(line, granted.channel)) return std::nullopt;
     cursor_->epoch = granted.epoch;
     cursor_->seq = granted.head;
+    cursor_->came_silently();
     cursor_->generation = line.generation;
     return std::nullopt;
   }
@@ -314,6 +321,7 @@ void Continuity::settle_covered(const Line& line, std::string_view wildcard, con
     cursor_ = &cursor;
     if (epoch != cursor.epoch) {
       static_cast<void>(start_anew(line, epoch, 0));
+      cursor.came_silently();
       hand(cursor.channel, gap_);
     }
     cursor.generation = line.generation;
@@ -336,6 +344,7 @@ void Continuity::not_resumed(const Line& line, std::string_view channel, const H
   const bool is_behind = cursor_->head_epoch == 0 && head < cursor_->seq;
   if (!settled && (cursor_->head_epoch != cursor_->epoch || is_behind)) {
     static_cast<void>(start_anew(line, cursor_->head_epoch, head == kHeadUnknown ? 0 : head));
+    cursor_->came_silently();
     hand(cursor_->channel, gap_);
     return;
   }
@@ -344,6 +353,7 @@ void Continuity::not_resumed(const Line& line, std::string_view channel, const H
   gap_ = Gap{cursor_->epoch, cursor_->seq + 1, head,
              settled ? Gap::Reason::upstream : Gap::Reason::disconnected};
   cursor_->seq = head;
+  cursor_->came_silently();
   hand(cursor_->channel, gap_);
 }
 
@@ -354,12 +364,14 @@ std::optional<Gap> Continuity::head(const Line& line, std::string_view channel, 
   if (cursor_->generation == 0) {
     cursor_->epoch = line.epoch;
     cursor_->seq = seq;
+    cursor_->came_silently();
     cursor_->generation = line.generation;
     return std::nullopt;
   }
   // A head is not handed over, so that the one of a message that was is no duplicate of it.
   if (!settled && is_void(*cursor_, line, seq + 1)) {
     static_cast<void>(start_anew(line, epoch_on(*cursor_, line), seq));
+    cursor_->came_silently();
     return gap_;
   }
   cursor_->generation = line.generation;
@@ -367,6 +379,7 @@ std::optional<Gap> Continuity::head(const Line& line, std::string_view channel, 
   gap_ = Gap{cursor_->epoch, cursor_->seq + 1, seq,
              settled ? Gap::Reason::upstream : Gap::Reason::disconnected};
   cursor_->seq = seq;
+  cursor_->came_silently();
   return gap_;
 }
 

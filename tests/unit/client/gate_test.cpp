@@ -239,6 +239,61 @@ TEST(ClientGate, AConnectionThatTakesOverBeforeItHasCaughtUpShutsIt) {
   EXPECT_TRUE(is_live());
 }
 
+TEST_P(ClientTest, AGateThatIsMadeLateOpensFromWhatIsKnown) {
+  Strategy strategy{peer, config()};
+  strategy.client.subscribe({"prices:A", "prices:B", "prices:C", "prices:D"}).value();
+  peer.greet_and_grant(kEpoch, 7);
+  peer.price("prices:A", 8, 1);
+  peer.price("prices:D", 8, 1);
+  peer.price("prices:C", 8, 1);
+  peer.send(Gap{kEpoch, 9, 9, Gap::Reason::slow_consumer}, {"prices:C", 0});
+  ASSERT_TRUE(strategy.hears("gap prices:C 9-9 slow_consumer"));
+  const auto gate = [&](const char* channel, GateLimits limits = kAnyTime) {
+    return strategy.client.gate(channel, limits).value();
+  };
+  const ChannelGate known = gate("prices:A");
+  const ChannelGate aged = gate("prices:A", {0ns, 1h});
+  const ChannelGate quiet = gate("prices:B");
+  const ChannelGate missed = gate("prices:C");
+  // Commands are taken in their order, if not all at once.
+  ASSERT_TRUE(eventually([&] {
+    strategy.poll();
+    return known.open() && missed.verdict() == GateVerdict::no_data;
+  }));
+  EXPECT_EQ(aged.verdict(), GateVerdict::old) << "nobody knows how old it is";
+  EXPECT_EQ(quiet.verdict(), GateVerdict::no_data) << "the head is not a message that we have";
+  // Still there after a reconnect that missed nothing, and told of what was.
+  peer.cut();
+  peer.greet(kEpoch);
+  const auto again = peer.expect<Subscribe>();
+  const ChannelGate later = gate("prices:D");
+  EXPECT_FALSE(later.open());
+  peer.grant_resumed(again, kEpoch, 8);
+  peer.caught_up(again);
+  ASSERT_TRUE(eventually([&] {
+    strategy.poll();
+    return later.open() && known.open();
+  }));
+  peer.price("prices:A", 9, 1);
+  ASSERT_TRUE(strategy.hears("prices:A 9 = 1"));
+  EXPECT_TRUE(aged.open());
+}
+
+TEST(ClientGate, AGateThatIsMadeLateIsShutUntilWhatWaitsInTheRingIsTaken) {
+  ScriptedPeer peer{Codec::json};
+  Strategy strategy{peer, config_for({}, peer)};
+  strategy.client.subscribe({"prices:A"}).value();
+  peer.greet_and_grant(kEpoch, 0);
+  ASSERT_TRUE(strategy.hears("live #1"));
+  peer.while_waiting = [] {};
+  peer.price("prices:A", 1, 1);
+  ASSERT_TRUE(eventually([&] { return strategy.client.metrics().messages == 1; }));
+  const ChannelGate gate = strategy.client.gate("prices:A", kAnyTime).value();
+  ASSERT_TRUE(eventually([&] { return gate.verdict() == GateVerdict::behind; }));
+  ASSERT_EQ(strategy.client.poll(1), 1u);
+  EXPECT_TRUE(gate.open());
+}
+
 TEST_P(ClientTest, LimitsOfTimeShutIt) {
   Gated strategy{peer, config()};
   const auto limited = [&](GateLimits limits) {
@@ -321,11 +376,11 @@ TEST(ClientGate, ManyChannelsFindTheirOwn) {
   for (std::uint64_t i = 0; i < kChannels; ++i) peer.price(name(i), 1, 1);
   ASSERT_TRUE(strategy.hears("prices:499 1 = 1"));
   for (std::size_t i = 0; i < gates.size(); ++i) EXPECT_TRUE(gates[i].open()) << i;
-  // One that is made now knows of the messages that come now.
+  // One that is made now finds its own as well.
   const ChannelGate late = strategy.client.gate(name(1), kAnyTime).value();
   peer.price(name(3), 2, 1);
   ASSERT_TRUE(strategy.hears("prices:3 2 = 1"));
-  EXPECT_EQ(late.verdict(), GateVerdict::no_data);
+  EXPECT_TRUE(late.open());
   peer.price(name(1), 2, 1);
   ASSERT_TRUE(strategy.hears("prices:1 2 = 1"));
   EXPECT_TRUE(late.open());

@@ -323,5 +323,59 @@ TEST(Continuity, ANameThatIsTooLongIsNotRemembered) {
   EXPECT_EQ(continuity.message(longest + "x", 1), Verdict::refused);
 }
 
+// ---- What led to where it is
+
+TEST(Continuity, KnowsWhetherAMessageLedToWhereItIs) {
+  const auto is_at_message = [](On& on) { return on.continuity.is_at_message(kChannel); };
+  On on;
+  on.connect(kEpoch);
+  EXPECT_FALSE(is_at_message(on)) << "a name that never came";
+  on.subscribed(kChannel, kEpoch, 5);
+  EXPECT_FALSE(is_at_message(on)) << "a head";
+  on.message(kChannel, 6);
+  EXPECT_TRUE(is_at_message(on));
+  on.gap_message(kChannel, gap(7, 9, Gap::Reason::conflated));
+  EXPECT_FALSE(is_at_message(on)) << "a Gap";
+  on.message(kChannel, 12);
+  EXPECT_TRUE(is_at_message(on)) << "behind a hole of its own";
+  EXPECT_TRUE(on.continuity.head(on.line, kChannel, 14).has_value());
+  EXPECT_FALSE(is_at_message(on)) << "a head that told of a loss";
+  on.message(kChannel, 15);
+  EXPECT_FALSE(on.continuity.head(on.line, kChannel, 15).has_value());
+  EXPECT_TRUE(is_at_message(on)) << "the head that it is at";
+  on.gap_message(kChannel, gap(16, 0, Gap::Reason::epoch_change));
+  EXPECT_FALSE(is_at_message(on)) << "the end of a numbering";
+  on.message(kChannel, 1);
+  EXPECT_TRUE(is_at_message(on));
+  on.continuity.forget(kChannel);
+  EXPECT_FALSE(is_at_message(on)) << "nobody wanted it";
+  on.message(kChannel, 2);
+  EXPECT_TRUE(is_at_message(on));
+}
+
+TEST(Continuity, AReconnectKeepsWhatLedThere) {
+  At on{6};
+  on.connect(kEpoch);
+  EXPECT_EQ(on.subscribed(kChannel, kEpoch, 6), std::nullopt);
+  EXPECT_TRUE(on.continuity.is_at_message(kChannel)) << "nothing was missed";
+  on.connect(kEpoch);
+  EXPECT_TRUE(on.subscribed(kChannel, kEpoch, 8).has_value());
+  EXPECT_FALSE(on.continuity.is_at_message(kChannel));
+  on.message(kChannel, 9);
+  on.connect(kNextEpoch);
+  EXPECT_TRUE(on.subscribed(kChannel, kNextEpoch, 9).has_value());
+  EXPECT_FALSE(on.continuity.is_at_message(kChannel)) << "the same number of another numbering";
+  on.message(kChannel, 10);
+  on.connect(kEpoch);
+  EXPECT_EQ(on.message(kChannel, 9), Verdict::deliver_after_gap) << "without an answer";
+  EXPECT_TRUE(on.continuity.is_at_message(kChannel)) << "a Gap once ended at this number";
+}
+
+TEST(Continuity, APointOfTheUserIsNoMessage) {
+  On on;
+  on.continuity.seed({kChannel, kEpoch, 7});
+  EXPECT_FALSE(on.continuity.is_at_message(kChannel));
+}
+
 }  // namespace
 }  // namespace stratwire::session

@@ -137,8 +137,9 @@ class Client {
 
   /// A gate that says whether a channel can be traded on right now; see gate.hpp.
   ///
-  /// Make it before subscribe(): it is shut until a message of the channel comes that is newer than
-  /// the gate.
+  /// Make it when you like: one that is made late opens when the strategy has been handed all that
+  /// came before. With GateLimits::data_age_max it waits for the next message, because when the
+  /// last one was read is noted from here on only; so it does where the server numbers no messages.
   ///
   /// \param channel  one `kind:key`; it may be covered by a `kind:*` that is subscribed
   /// \errors invalid_channel_name; invalid_config (a negative limit); too_many_channels beyond

@@ -31,7 +31,7 @@ enum class GateVerdict : std::uint8_t {
   not_live,
   /// Not subscribed, refused, or not yet answered.
   not_subscribed,
-  /// No message came since the gate was made.
+  /// No message of the channel came yet.
   no_data,
   /// Messages were missed (a Gap) and none has come since.
   missed,

@@ -26,11 +26,21 @@ struct alignas(64) Cursor {
   std::uint32_t generation = 0;  ///< Of the connection that it was last confirmed on; 0 = unknown.
   std::uint32_t asked = 0;       ///< Of the connection that was asked to resume here.
   std::uint32_t said = 0;        ///< Of the connection that answered.
+  std::uint32_t silent = 0;  ///< Low half of a `seq` to which no message led; see is_at_message().
 
   /// Whether a message of that connection is the one that comes next.
   [[nodiscard]] bool is_next(std::uint32_t connection, std::uint64_t number) const noexcept {
     return generation == connection && number == seq + 1;
   }
+  /// Whether `seq` is a message that was handed over, and not the end of a Gap, a head or a point
+  /// of the user's. The data path need not note it: it only leaves `silent` behind.
+  [[nodiscard]] bool is_at_message() const noexcept {
+    return generation != 0 && static_cast<std::uint32_t>(seq) != silent;
+  }
+  /// No message led to where it is.
+  void came_silently() noexcept { silent = static_cast<std::uint32_t>(seq); }
+  /// The message before was of another numbering, or is not known.
+  void came_by_message() noexcept { silent = static_cast<std::uint32_t>(seq) - 1; }
 };
 static_assert(sizeof(Cursor) == 64);
 

@@ -246,6 +246,11 @@ class ClientSession {
   [[nodiscard]] std::size_t server_channels_max() const noexcept {
     return talk_.server_channels_max;
   }
+  /// Whether the last that was handed over of this channel is a message, and nothing newer is
+  /// known.
+  [[nodiscard]] bool is_at_message(std::string_view channel) noexcept {
+    return continuity_.is_at_message(channel);
+  }
   [[nodiscard]] const ClientSessionCounts& counts() const noexcept { return counts_; }
   [[nodiscard]] const SendBuffer& sends() const noexcept { return sends_; }
 

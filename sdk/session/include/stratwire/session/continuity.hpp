@@ -135,6 +135,13 @@ class Continuity {
     });
   }
 
+  /// Whether the last that was handed over of this channel is a message; false for one that is not
+  /// numbered.
+  [[nodiscard]] bool is_at_message(std::string_view channel) noexcept {
+    const Cursor* const cursor = table_.find(channel);
+    return cursor != nullptr && cursor->is_at_message();
+  }
+
   // ---- Of the last call, until the next one
 
   /// Precondition: the verdict was deliver or deliver_after_gap. Lives as long as this.
