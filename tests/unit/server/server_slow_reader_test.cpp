@@ -102,6 +102,50 @@ TEST_P(SlowReader, GetsExactGapsAndOthersGetEverything) {
   EXPECT_EQ(server.connections(2).size(), 2U);
 }
 
+/// One that never reads, whatever the policy: publish() never waits and never says no, and the
+/// others get everything.
+TEST_P(SlowReader, TrapOneSlowReaderSlowingAll) {
+  ServerConfig config = small_lanes();
+  config.io_threads = GetParam().io_threads;
+  Server server = open_server(config);
+  const std::vector<std::string> channels{"prices:A", "trades:A", "accounts:A"};
+  TestClient stalled(server, GetParam().speaks, kSmallBuffer);
+  (void)stalled.subscribe(channels);
+  struct Reader {
+    TestClient client;
+    Oracle oracle{};
+  };
+  std::vector<Reader> others;
+  for (int i = 0; i < 6; ++i) {
+    Reader& one = others.emplace_back(Reader{TestClient(server, GetParam().speaks)});
+    (void)one.client.subscribe(channels);
+    for (const std::string& channel : channels) one.oracle.start(channel, 0);
+  }
+  const std::string type(300, 't');
+  std::uint64_t head = 0;
+  // Until it was moved on several times, and closed for what it is owed of the lossless channel.
+  while (server.stats().slow_consumers == 0) {
+    ASSERT_LT(head, 100'000U) << "it was never too slow";
+    for (int i = 0; i < 30; ++i) {
+      ++head;
+      for (const std::string& channel : channels) {
+        ASSERT_EQ(server.publish(channel, Event{type, {Codec::json, "1"}}), PublishStatus::ok);
+      }
+    }
+    for (Reader& one : others) {
+      for (const std::string& channel : channels) {
+        read_up_to(one.client, one.oracle, channel, head);
+        if (::testing::Test::HasFatalFailure()) return;
+      }
+    }
+  }
+  EXPECT_GT(server.stats().gaps, 0U);
+  for (const Reader& one : others) {
+    EXPECT_EQ(one.oracle.gaps(), 0U);
+    EXPECT_EQ(one.oracle.received(), head * channels.size());
+  }
+}
+
 TEST_P(SlowReader, GetsTheLatestPriceBehindTheGap) {
   ServerConfig config = small_lanes();
   config.io_threads = GetParam().io_threads;

@@ -78,10 +78,16 @@ class ShardRig final : public ShardHost {
 
   template <class Body>
   void publish(const std::string& channel, const Body& body) {
-    Submission submission(*core_.registry.find_or_make(channel), body);
-    submission.published_ns = now_.wall_ns;
-    ASSERT_EQ(core_.submit(std::move(submission)), PublishStatus::ok);
+    submit(channel, body);
     settle();
+  }
+  /// As above, in one turn of the loop: as where the next message comes before it has a turn to
+  /// spare.
+  template <class Body>
+  void publish_in_one_turn(const std::string& channel, const Body& body) {
+    submit(channel, body);
+    EXPECT_EQ(hub_->drain(1'024, now_), 1U);
+    shard_.turn(now_);
   }
   void advance(std::int64_t ms) {
     for (std::int64_t passed = 0; passed < ms; passed += Shard::kTickMs) {
@@ -153,6 +159,13 @@ class ShardRig final : public ShardHost {
     std::uint64_t token = 0;
     transport::Interest interest = transport::Interest::none;
   };
+  template <class Body>
+  void submit(const std::string& channel, const Body& body) {
+    Submission submission(*core_.registry.find_or_make(channel), body);
+    submission.published_ns = now_.wall_ns;
+    ASSERT_EQ(core_.submit(std::move(submission)), PublishStatus::ok);
+  }
+
   Now now_{1'000'000, 1'732'094'400'000'000'000};
   void hand_over_answers() {
     for (auto& change : std::exchange(held_answers_, {})) {

@@ -131,6 +131,29 @@ TEST(Shard, HeartbeatThatIsDueGoesWithWhatIsSentAnyway) {
   EXPECT_TRUE(client.next_of<Heartbeat>());
 }
 
+TEST(Shard, TrapHeartbeatsStarvedByData) {
+  ServerConfig config;
+  config.heartbeat_interval = std::chrono::milliseconds(kBeatMs);
+  ShardRig rig(config);
+  RigClient client(rig);
+  client.send(Subscribe{{"trades:A"}, 1});
+  ASSERT_TRUE(client.next_of<Subscribed>());
+  // Not one turn without data: one that waited for an idle turn would wait for ever.
+  std::int64_t beat_at = rig.now().ms;
+  std::size_t beats = 0;
+  for (int turn = 0; turn < 2'000; ++turn) {
+    rig.sleep(10);
+    rig.publish_in_one_turn("trades:A", price());
+    while (const Message* const message = client.next()) {
+      if (!std::holds_alternative<Heartbeat>(message->body)) continue;
+      ++beats;
+      beat_at = rig.now().ms;
+    }
+    ASSERT_LE(rig.now().ms - beat_at, kBeatMs + Shard::kTickMs) << "after " << beats;
+  }
+  EXPECT_GE(beats, 19U);
+}
+
 TEST(Shard, AHeadComesOnceAfterAQuietInterval) {
   ShardRig rig;
   RigClient by_name(rig);

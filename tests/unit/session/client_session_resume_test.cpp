@@ -276,7 +276,7 @@ TEST_F(ResumeTest, TrapRetryCounterResetByEachShortLivedConnect) {
   }
 }
 
-TEST_F(ResumeTest, TrapResubscribesAfterReconnect) {
+TEST_F(ResumeTest, TrapAReconnectThatDoesNotResubscribe) {
   follow(1);
   session.subscribe(Names{"prices:B"});
   session.unsubscribe(Names{"prices:A"});
@@ -304,6 +304,34 @@ TEST_F(ResumeTest, TrapOldStateMergedWithANewSnapshot) {
   ASSERT_EQ(data("prices:A", 4), Verdict::deliver_after_gap);
   EXPECT_EQ(session.gap(), (Gap{kEpoch, 10, 0, Gap::Reason::epoch_change}));
   EXPECT_EQ(session.place().epoch, kEpoch + 1);
+}
+
+TEST_F(ResumeTest, TrapOldStateMergedWithANewSnapshotOfTheSameEpoch) {
+  session.subscribe(Names{"prices:A"}, Start::latest);
+  connect();
+  answer({{"prices:A", Errc::ok, "", kEpoch, 8}});
+  ASSERT_EQ(data("prices:A", 9), Verdict::deliver);
+  from_server(CaughtUp{asked.id});
+  lose();
+  connect();
+  EXPECT_EQ(asked.since, (Points{{"prices:A", kEpoch, 9}}));
+  EXPECT_FALSE(asked.snapshot) << "the cursor counts";
+  // The log has nothing but the latest message left.
+  answer({{"prices:A", Errc::ok, "", kEpoch, 500, false}});
+  static_cast<void>(actions());
+  gap_from_server(10, 499, Gap::Reason::retention);
+  EXPECT_EQ(actions(), Names{"gap prices:A 10-499 retention"}) << "before the new state";
+  ASSERT_EQ(data("prices:A", 500), Verdict::deliver);
+  from_server(CaughtUp{asked.id});
+  EXPECT_EQ(actions(), Names{"live #2"});
+  // And where a server says nothing of what it no longer has.
+  lose();
+  connect();
+  answer({{"prices:A", Errc::ok, "", kEpoch, 600, false}});
+  static_cast<void>(actions());
+  ASSERT_EQ(data("prices:A", 600), Verdict::deliver_after_gap);
+  EXPECT_EQ(session.gap().from, 501u);
+  EXPECT_EQ(session.gap().to, 599u);
 }
 
 TEST_F(ResumeTest, TrapGapsThatTheApplicationNeverLearnsOf) {
