@@ -11,7 +11,6 @@
 #include <chrono>
 #include <cstdio>
 #include <functional>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -145,14 +144,12 @@ std::vector<double> run_product(Family family, Codec codec, Clock::duration time
 }
 
 struct Row {
-  const char* name;
+  Table::Name name;
   std::function<std::vector<double>(Clock::duration)> run;
-  std::vector<double> figures[5]{};
 };
-constexpr double kPercents[] = {50, 90, 99, 99.9, 100};
 
 int main_of(int argc, char** argv) {
-  const double seconds = option(argc, argv, "--seconds", 6);
+  const double seconds = option(argc, argv, "--seconds", 10);
   const auto rounds = static_cast<std::size_t>(option(argc, argv, "--rounds", 3));
   const auto floor = [](Family family) {
     return [=](Clock::duration time) { return run_floor(family, time); };
@@ -160,35 +157,26 @@ int main_of(int argc, char** argv) {
   const auto product = [](Family family, Codec codec) {
     return [=](Clock::duration time) { return run_product(family, codec, time); };
   };
-  Row rows[] = {
-      {"floor: bare TCP", floor(Family::tcp)},
-      {"request and reply, JSON, TCP", product(Family::tcp, Codec::json)},
-      {"request and reply, MessagePack, TCP", product(Family::tcp, Codec::msgpack)},
-      {"floor: bare AF_UNIX", floor(Family::unix_socket)},
-      {"request and reply, MessagePack, AF_UNIX", product(Family::unix_socket, Codec::msgpack)},
+  const std::string bare = "floor: bare TCP";
+  const std::string bare_unix = "floor: bare AF_UNIX";
+  const std::vector<Row> rows = {
+      {{bare}, floor(Family::tcp)},
+      {{"request and reply, JSON, TCP", bare}, product(Family::tcp, Codec::json)},
+      {{"request and reply, MessagePack, TCP", bare}, product(Family::tcp, Codec::msgpack)},
+      {{bare_unix}, floor(Family::unix_socket)},
+      {{"request and reply, MessagePack, AF_UNIX", bare_unix},
+       product(Family::unix_socket, Codec::msgpack)},
   };
   const auto time = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
-      seconds / static_cast<double>(rounds) / static_cast<double>(std::size(rows))));
+      seconds / static_cast<double>(rounds) / static_cast<double>(rows.size())));
   pin(1);
-  std::printf(
-      "request and reply between two peers, both spin, microseconds; medians of %zu rounds "
-      "of %.2f s\n",
-      rounds, std::chrono::duration<double>(time).count());
-  std::printf("%-50s %8s %8s %8s %8s %8s\n", "", "p50", "p90", "p99", "p99.9", "max");
+  std::printf("request and reply between two peers, both spin; medians of %zu rounds of %.2f s\n",
+              rounds, std::chrono::duration<double>(time).count());
+  Table table{"us"};
   for (std::size_t round = 0; round < rounds; ++round) {
-    for (Row& row : rows) {
-      std::vector<double> samples = row.run(time);
-      std::sort(samples.begin(), samples.end());
-      for (std::size_t i = 0; i < std::size(kPercents); ++i) {
-        row.figures[i].push_back(percentile(samples, kPercents[i]));
-      }
-    }
+    for (const Row& row : rows) table.add_samples(row.name, row.run(time));
   }
-  for (Row& row : rows) {
-    std::printf("%-50s", row.name);
-    for (std::vector<double>& figure : row.figures) std::printf(" %8.2f", median(figure));
-    std::printf("\n");
-  }
+  table.finish(argc, argv);
   return 0;
 }
 

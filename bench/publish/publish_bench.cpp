@@ -1,7 +1,7 @@
 /// What publish() costs the thread that calls it: every call timed, by number of publishing
 /// threads.
 ///
-///   bench_publish [--calls N] [--burst N]
+///   bench_publish [--calls N] [--burst N] [--rounds N]
 ///
 /// 1. A thread sleeps for a moment, publishes a burst, and so on, as a feed does; one subscriber
 ///    (which reads nothing: the kernel's buffers and the limit of lagging are far away, or it is
@@ -10,11 +10,15 @@
 ///    taken off. What the scheduler does to a thread in the middle of a call is in the figures.
 /// 3. Rows: the I/O thread spins (nobody has to be woken); it sleeps, so that the first call of a
 ///    burst wakes it; the inbox is full (the answer is back_pressured, at once); and the thread of
-///    Server::poll(), where a call encodes.
+///    Server::poll(), where a call encodes. Floor: a copy into a ring, timed the same way.
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 #if defined(__x86_64__)
@@ -91,13 +95,6 @@ std::vector<double> publish_calls(Publisher publisher, const Plan& plan, Between
   return all;
 }
 
-void show(const char* what, std::size_t threads, std::vector<double> all, const Server& server) {
-  std::sort(all.begin(), all.end());
-  std::printf("%-34s %7zu %8.0f %8.0f %8.0f %10.0f %14llu\n", what, threads, percentile(all, 50),
-              percentile(all, 99), percentile(all, 99.9), all.back(),
-              static_cast<unsigned long long>(server.stats().publish_back_pressured));
-}
-
 /// One that reads nothing once it is subscribed.
 class Subscriber {
  public:
@@ -138,16 +135,53 @@ Server open(Waiting waiting, Threading threading) {
   return std::move(Server::open(config)).value();
 }
 
-void run(const Plan& plan) {
-  std::printf("%-34s %7s %8s %8s %8s %10s %14s\n", "ns per publish()", "threads", "p50", "p99",
-              "p99.9", "max", "back_pressured");
+/// The least that a hand-over costs: a copy into a ring, and the index moved for all to see.
+std::vector<double> into_bare_ring(const Plan& plan) {
+  struct Slot {
+    std::array<char, 128> bytes{};
+  };
+  constexpr std::size_t kSlots = 4096;
+  const auto ring = std::make_unique<std::array<Slot, kSlots>>();
+  std::atomic<std::size_t> head{0};
+  std::vector<double> all;
+  all.reserve(plan.calls);
+  Slot slot;
+  while (all.size() < plan.calls) {
+    slot.bytes[all.size() % slot.bytes.size()] = 'x';
+    const std::uint64_t begin = ticks();
+    // relaxed: one thread writes it.
+    const std::size_t at = head.load(std::memory_order_relaxed);
+    (*ring)[at % kSlots] = slot;
+    // release: what a reader would pair its acquire with; it is part of the price.
+    head.store(at + 1, std::memory_order_release);
+    const double ns = static_cast<double>(ticks() - begin) * plan.tick_ns;
+    all.push_back(std::max(0.0, ns - plan.overhead_ns));
+  }
+  return all;
+}
+
+constexpr const char* kFloor = "floor: a copy into a bare ring";
+
+/// One row: percentiles, and how often the answer was back_pressured.
+void note(Table& table, const Table::Name& name, std::vector<double> all,
+          std::uint64_t back_pressured) {
+  std::sort(all.begin(), all.end());
+  table.add(name, {percentile(all, 50), percentile(all, 99), percentile(all, 99.9), all.back(),
+                   static_cast<double>(back_pressured)});
+}
+
+void run(const Plan& plan, Table& table) {
+  note(table, {kFloor}, into_bare_ring(plan), 0);
   for (const Waiting waiting : {Waiting::spin, Waiting::park}) {
     for (std::size_t threads = 1; threads <= 4; ++threads) {
       Server server = open(waiting, Threading::own_thread);
       const Subscriber subscriber(server);
-      const auto all = from_threads(server, threads, plan);
-      show(waiting == Waiting::spin ? "I/O thread spins" : "I/O thread sleeps before each burst",
-           threads, all, server);
+      const std::string row =
+          std::string(waiting == Waiting::spin ? "I/O thread spins"
+                                               : "I/O thread sleeps before each burst") +
+          ", publishing threads: " + std::to_string(threads);
+      auto all = from_threads(server, threads, plan);
+      note(table, {row, kFloor}, std::move(all), server.stats().publish_back_pressured);
     }
   }
   {
@@ -156,14 +190,14 @@ void run(const Plan& plan) {
     Publisher publisher = server.publisher("prices:SOL-USDC");
     while (publisher.publish(PriceUpdate{}) == PublishStatus::ok) {
     }
-    const auto all = publish_calls(publisher, plan, [] {});
-    show("inbox full", 1, all, server);
+    auto all = publish_calls(publisher, plan, [] {});
+    note(table, {"inbox full", kFloor}, std::move(all), server.stats().publish_back_pressured);
   }
   Server server = open(Waiting::park, Threading::caller);
   const Subscriber subscriber(server);
-  const auto all =
-      publish_calls(server.publisher("prices:SOL-USDC"), plan, [&server] { server.poll(); });
-  show("on the thread of poll()", 1, all, server);
+  auto all = publish_calls(server.publisher("prices:SOL-USDC"), plan, [&server] { server.poll(); });
+  note(table, {"on the thread of poll()", kFloor}, std::move(all),
+       server.stats().publish_back_pressured);
 }
 
 int main_of(int argc, char** argv) {
@@ -172,9 +206,13 @@ int main_of(int argc, char** argv) {
   plan.burst = static_cast<std::size_t>(option(argc, argv, "--burst", 16));
   plan.tick_ns = ns_per_tick();
   plan.overhead_ns = timing_nothing(plan.tick_ns);
-  std::printf("%zu calls of each thread, bursts of %zu; timing costs %.0f ns, taken off\n",
-              plan.calls, plan.burst, plan.overhead_ns);
-  run(plan);
+  const auto rounds = static_cast<std::size_t>(option(argc, argv, "--rounds", 1));
+  std::printf(
+      "publish(): %zu calls of each thread, bursts of %zu; timing costs %.0f ns, taken off\n",
+      plan.calls, plan.burst, plan.overhead_ns);
+  Table table{"ns", Table::Better::less, {"p50", "p99", "p99.9", "max", "refused"}};
+  for (std::size_t round = 0; round < rounds; ++round) run(plan, table);
+  table.finish(argc, argv);
   return 0;
 }
 

@@ -2,6 +2,7 @@
 /// time or in batches, each queue used as its own documentation recommends for speed.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -55,6 +56,25 @@ class BareRing {
     item = slots_[head % kCapacity];
     head_.store(head + 1, std::memory_order_release);
     return true;
+  }
+  /// The indices move once for a batch.
+  std::size_t push_batch(std::span<const Item> items) {
+    const std::uint64_t tail = tail_.load(std::memory_order_relaxed);
+    if (tail - head_cache_ + items.size() > kCapacity) {
+      head_cache_ = head_.load(std::memory_order_acquire);
+      if (tail - head_cache_ + items.size() > kCapacity) return 0;
+    }
+    for (std::size_t i = 0; i < items.size(); ++i) slots_[(tail + i) % kCapacity] = items[i];
+    tail_.store(tail + items.size(), std::memory_order_release);
+    return items.size();
+  }
+  std::size_t pop_batch(std::span<Item> items) {
+    const std::uint64_t head = head_.load(std::memory_order_relaxed);
+    if (tail_cache_ - head < items.size()) tail_cache_ = tail_.load(std::memory_order_acquire);
+    const std::size_t count = std::min<std::size_t>(items.size(), tail_cache_ - head);
+    for (std::size_t i = 0; i < count; ++i) items[i] = slots_[(head + i) % kCapacity];
+    if (count != 0) head_.store(head + count, std::memory_order_release);
+    return count;
   }
 
  private:

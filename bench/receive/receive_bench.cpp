@@ -305,55 +305,50 @@ Figures run_client(Codec codec, Threading threading, Clock::duration time) {
 }
 
 struct Row {
-  const char* name;
+  Table::Name name;
   std::function<Figures(Clock::duration)> run;
-  std::vector<double> rates{};
-  std::vector<double> cpu_ns{};
 };
 
 int main_of(int argc, char** argv) {
   const double seconds = option(argc, argv, "--seconds", 10);
   const auto rounds = static_cast<std::size_t>(option(argc, argv, "--rounds", 5));
-  Row rows[] = {
-      {"floor: recv() alone, JSON frames", [](auto t) { return run_recv(Codec::json, t); }},
-      {"floor: recv() alone, MessagePack frames",
-       [](auto t) { return run_recv(Codec::msgpack, t); }},
-      {"frames counted, JSON", [](auto t) { return run_frames(Codec::json, t); }},
-      {"frames counted, MessagePack", [](auto t) { return run_frames(Codec::msgpack, t); }},
-      {"PriceUpdate in poll(), JSON, no thread",
+  const std::string json = "floor: recv() alone, JSON frames";
+  const std::string msgpack = "floor: recv() alone, MessagePack frames";
+  const std::vector<Row> rows = {
+      {{json}, [](auto t) { return run_recv(Codec::json, t); }},
+      {{msgpack}, [](auto t) { return run_recv(Codec::msgpack, t); }},
+      {{"frames counted, JSON", json}, [](auto t) { return run_frames(Codec::json, t); }},
+      {{"frames counted, MessagePack", msgpack},
+       [](auto t) { return run_frames(Codec::msgpack, t); }},
+      {{"PriceUpdate in poll(), JSON, no thread", json},
        [](auto t) { return run_client(Codec::json, Threading::caller, t); }},
-      {"PriceUpdate in poll(), MessagePack, no thread",
+      {{"PriceUpdate in poll(), MessagePack, no thread", msgpack},
        [](auto t) { return run_client(Codec::msgpack, Threading::caller, t); }},
-      {"PriceUpdate in poll(), JSON, I/O thread and ring",
+      {{"PriceUpdate in poll(), JSON, I/O thread and ring", json},
        [](auto t) { return run_client(Codec::json, Threading::own_thread, t); }},
-      {"PriceUpdate in poll(), MessagePack, I/O thread and ring",
+      {{"PriceUpdate in poll(), MessagePack, I/O thread and ring", msgpack},
        [](auto t) { return run_client(Codec::msgpack, Threading::own_thread, t); }},
   };
   // One row alone, from 1, for a profiler.
   const auto only = static_cast<std::size_t>(option(argc, argv, "--row", 99)) - 1;
   const auto time = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
-      seconds / static_cast<double>(rounds) / static_cast<double>(std::size(rows))));
+      seconds / static_cast<double>(rounds) / static_cast<double>(rows.size())));
   pin(1);
   std::printf("receive, one connection over loopback: %zu-byte JSON, %zu-byte MessagePack\n",
               Frames{Codec::json}.message_bytes(), Frames{Codec::msgpack}.message_bytes());
   std::printf(
-      "medians of %zu rounds of %.2f s, million messages a second (lowest - highest),\n"
-      "CPU ns per message of the receiving thread where there is one\n",
+      "medians of %zu rounds of %.2f s; CPU ns per message of the receiving thread where there is "
+      "one\n",
       rounds, std::chrono::duration<double>(time).count());
+  Table table{"million messages/s", Table::Better::more, {"M/s", "CPU ns"}};
   for (std::size_t round = 0; round < rounds; ++round) {
-    for (Row& row : rows) {
-      if (only < std::size(rows) && &row != &rows[only]) continue;
+    for (const Row& row : rows) {
+      if (only < rows.size() && &row != &rows[only]) continue;
       const Figures figures = row.run(time);
-      row.rates.push_back(figures.messages_per_second / 1e6);
-      row.cpu_ns.push_back(figures.cpu_ns_per_message);
+      table.add(row.name, {figures.messages_per_second / 1e6, figures.cpu_ns_per_message});
     }
   }
-  for (Row& row : rows) {
-    if (row.rates.empty()) continue;
-    const double middle = median(row.rates);
-    std::printf("%-58s %7.2f  (%.2f - %.2f)  %6.1f\n", row.name, middle, row.rates.front(),
-                row.rates.back(), median(row.cpu_ns));
-  }
+  table.finish(argc, argv);
   return 0;
 }
 

@@ -184,15 +184,11 @@ std::vector<double> run_product(Family family, Codec codec, Waiting waiting, Thr
 }
 
 struct Row {
-  const char* name;
+  Table::Name name;
   std::function<std::vector<double>(Clock::duration)> run;
-  std::vector<double> figures[5]{};
 };
-constexpr double kPercents[] = {50, 90, 99, 99.9, 100};
 
-int main_of(int argc, char** argv) {
-  const double seconds = option(argc, argv, "--seconds", 10);
-  const auto rounds = static_cast<std::size_t>(option(argc, argv, "--rounds", 3));
+std::vector<Row> all_rows() {
   const auto floor = [](Family family, Framing framing, Waiting waiting) {
     return [=](Clock::duration time) { return run_floor(family, framing, waiting, time); };
   };
@@ -200,46 +196,44 @@ int main_of(int argc, char** argv) {
     return
         [=](Clock::duration time) { return run_product(family, codec, waiting, threading, time); };
   };
-  Row rows[] = {
-      {"floor: bare TCP, both spin", floor(Family::tcp, Framing::none, Waiting::spin)},
-      {"floor: WebSocket frames over TCP, both spin",
-       floor(Family::tcp, Framing::websocket, Waiting::spin)},
-      {"client and server, JSON, both spin, no client thread",
+  const std::string bare = "floor: bare TCP, both spin";
+  const std::string frames = "floor: WebSocket frames over TCP, both spin";
+  const std::string frames_unix = "floor: WebSocket frames over AF_UNIX, both spin";
+  const std::string bare_asleep = "floor: bare TCP, both sleep";
+  const std::string frames_asleep = "floor: WebSocket frames over TCP, both sleep";
+  return {
+      {{bare}, floor(Family::tcp, Framing::none, Waiting::spin)},
+      {{frames, bare}, floor(Family::tcp, Framing::websocket, Waiting::spin)},
+      {{"client and server, JSON, both spin, no client thread", frames},
        product(Family::tcp, Codec::json, Waiting::spin, Threading::caller)},
-      {"client and server, MessagePack, both spin, no client thread",
+      {{"client and server, MessagePack, both spin, no client thread", frames},
        product(Family::tcp, Codec::msgpack, Waiting::spin, Threading::caller)},
-      {"floor: WebSocket frames over AF_UNIX, both spin",
-       floor(Family::unix_socket, Framing::websocket, Waiting::spin)},
-      {"client and server, MessagePack, AF_UNIX, both spin, no client thread",
+      {{frames_unix}, floor(Family::unix_socket, Framing::websocket, Waiting::spin)},
+      {{"client and server, MessagePack, AF_UNIX, both spin, no client thread", frames_unix},
        product(Family::unix_socket, Codec::msgpack, Waiting::spin, Threading::caller)},
-      {"floor: bare TCP, both sleep", floor(Family::tcp, Framing::none, Waiting::park)},
-      {"floor: WebSocket frames over TCP, both sleep",
-       floor(Family::tcp, Framing::websocket, Waiting::park)},
-      {"client and server, JSON, both sleep, no client thread",
+      {{bare_asleep}, floor(Family::tcp, Framing::none, Waiting::park)},
+      {{frames_asleep, bare_asleep}, floor(Family::tcp, Framing::websocket, Waiting::park)},
+      {{"client and server, JSON, both sleep, no client thread", frames_asleep},
        product(Family::tcp, Codec::json, Waiting::park, Threading::caller)},
-      {"client and server, JSON, both sleep, client with I/O thread",
+      {{"client and server, JSON, both sleep, client with I/O thread", frames_asleep},
        product(Family::tcp, Codec::json, Waiting::park, Threading::own_thread)},
   };
+}
+
+int main_of(int argc, char** argv) {
+  const double seconds = option(argc, argv, "--seconds", 10);
+  const auto rounds = static_cast<std::size_t>(option(argc, argv, "--rounds", 3));
+  const std::vector<Row> rows = all_rows();
   const auto time = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
-      seconds / static_cast<double>(rounds) / static_cast<double>(std::size(rows))));
+      seconds / static_cast<double>(rounds) / static_cast<double>(rows.size())));
   pin(1);
-  std::printf("round trip of one %zu-byte message, microseconds; medians of %zu rounds of %.2f s\n",
+  std::printf("round trip of one %zu-byte message; medians of %zu rounds of %.2f s\n",
               kPayloadBytes, rounds, std::chrono::duration<double>(time).count());
-  std::printf("%-70s %8s %8s %8s %8s %8s\n", "", "p50", "p90", "p99", "p99.9", "max");
+  Table table{"us"};
   for (std::size_t round = 0; round < rounds; ++round) {
-    for (Row& row : rows) {
-      std::vector<double> samples = row.run(time);
-      std::sort(samples.begin(), samples.end());
-      for (std::size_t i = 0; i < std::size(kPercents); ++i) {
-        row.figures[i].push_back(percentile(samples, kPercents[i]));
-      }
-    }
+    for (const Row& row : rows) table.add_samples(row.name, row.run(time));
   }
-  for (Row& row : rows) {
-    std::printf("%-70s", row.name);
-    for (std::vector<double>& figure : row.figures) std::printf(" %8.2f", median(figure));
-    std::printf("\n");
-  }
+  table.finish(argc, argv);
   return 0;
 }
 

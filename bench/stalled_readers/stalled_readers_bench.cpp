@@ -124,12 +124,6 @@ std::vector<double> run(const Load& load) {
   return samples;
 }
 
-struct Row {
-  const char* name;
-  std::size_t stalled = 0;
-  std::vector<double> figures[5]{};
-};
-constexpr double kPercents[] = {50, 90, 99, 99.9, 100};
 constexpr std::size_t kP99 = 2;
 
 int main_of(int argc, char** argv) {
@@ -143,30 +137,21 @@ int main_of(int argc, char** argv) {
       std::chrono::duration<double>(seconds / static_cast<double>(rounds) / 2));
   testing::raise_descriptor_limit();
   pin(1);
-  Row rows[] = {{"nobody stalled"}, {"some stalled", stalled}};
+  const std::string nobody = "nobody stalled";
+  const std::string some = std::to_string(stalled) + " stalled";
   std::printf(
-      "from publish() to each of %zu readers, microseconds, %g messages/s; "
-      "medians of %zu rounds of %.2f s\n",
+      "from publish() to each of %zu readers, %g messages/s; medians of %zu rounds of %.2f s\n",
       load.readers, load.per_second, rounds, std::chrono::duration<double>(load.time).count());
-  std::printf("%-30s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p99", "p99.9", "max");
+  Table table{"us"};
   for (std::size_t round = 0; round < rounds; ++round) {
-    for (Row& row : rows) {
-      load.stalled = row.stalled;
-      std::vector<double> samples = run(load);
-      std::sort(samples.begin(), samples.end());
-      for (std::size_t i = 0; i < std::size(kPercents); ++i) {
-        row.figures[i].push_back(percentile(samples, kPercents[i]));
-      }
-    }
+    load.stalled = 0;
+    table.add_samples({nobody}, run(load));
+    load.stalled = stalled;
+    table.add_samples({some, nobody}, run(load));
   }
-  for (Row& row : rows) {
-    const std::string name = row.stalled == 0 ? row.name : std::to_string(row.stalled) + " stalled";
-    std::printf("%-30s", name.c_str());
-    for (std::vector<double>& figure : row.figures) std::printf(" %9.1f", median(figure));
-    std::printf("\n");
-  }
+  table.finish(argc, argv);
   std::printf("p99 with them / without them: %.2f\n",
-              median(rows[1].figures[kP99]) / median(rows[0].figures[kP99]));
+              table.middle(some, kP99) / table.middle(nobody, kP99));
   return 0;
 }
 
