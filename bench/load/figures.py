@@ -1,9 +1,15 @@
-"""From raw measurements to the figures of a row: medians, spreads, ratios to the floor."""
+"""From raw measurements to the figures of a row, as driver/results.py has them."""
 
-import statistics
+import math
 
 # A generator that sleeps less than this is what limits the row.
 SLEEPS_AT_LEAST = 0.03
+# The last percentile of a curve is the one with so many values beyond it.
+VALUES_BEYOND = 5
+# Points of a curve to a decade: 33, closer than a plot can show.
+CURVE_DISTANCE = 0.03
+RANKS = ("p50", "p90", "p99", "p99.9", "max")
+SETTINGS = ("kind", "connections", "k", "rate", "channels", "per_connection", "message_bytes")
 # More of its time than this taken by others: the machine was not ours.
 OTHERS_AT_MOST = 0.15
 
@@ -52,65 +58,54 @@ def remarks(measurement):
     return found
 
 
-def median_and_spread(values):
-    """(median, smallest, largest); None where nothing was measured."""
-    values = [value for value in values if value is not None]
-    return (statistics.median(values), min(values), max(values)) if values else None
+def percentile_points(histograms, distance):
+    """[(1 / share beyond, us)] of all of them together, as far as VALUES_BEYOND reaches; points lie at
+    least so far apart, in decades."""
+    counts = {}
+    for histogram in histograms:
+        for upper, count in histogram["buckets"]:
+            counts[upper] = counts.get(upper, 0) + count
+    total, seen, points = sum(counts.values()), 0, []
+    for upper, count in sorted(counts.items()):
+        x = total / (total - seen)
+        if not points or math.log10(x) - math.log10(points[-1][0]) > distance:
+            points.append((x, upper / 1000))
+        seen += count
+        if total - seen < VALUES_BEYOND:
+            break
+    return points
 
 
 def summarize(measurements):
-    """One entry for each row and server, in the order of the run."""
-    cells = {}
+    """A figure (driver/results.py) for each row and server, in the order of the run."""
+    rounds = 1 + max((m["round"] for m in measurements), default=0)
+    groups = {}
     for m in measurements:
-        cells.setdefault((m["row"], m["name"]), []).append(m)
-    floors = {(m["row"], m["round"]): value_of(m["kind"], m["result"])[0]
-              for m in measurements if m["name"] == m["floor"]}
-    return [cell_of(row, name, of_cell, floors) for (row, name), of_cell in cells.items()]
+        groups.setdefault((m["row"], m["name"]), [None] * rounds)[m["round"]] = m
+    return [figure_of(row, name, group) for (row, name), group in groups.items()]
 
 
-def cell_of(row, name, measurements, floors):
-    first = measurements[0]
+def figure_of(row, name, group):
+    """`group`: the measurement of each round, None where it failed."""
+    there = [m for m in group if m]
+    first = there[0]
     _, unit, more_is_better = value_of(first["kind"], first["result"])
-    values = [value_of(m["kind"], m["result"])[0] for m in measurements]
-    ratios = [value / floors[row, m["round"]] for value, m in zip(values, measurements)
-              if floors.get((row, m["round"]))]
-    keys = ("kind", "connections", "k", "rate", "message_bytes", "floor")
-    cell = {"row": row, "name": name, "rounds": len(values), "unit": unit,
-            "more_is_better": more_is_better, "value": median_and_spread(values),
-            "ratio": median_and_spread(ratios),
-            "cpu": median_and_spread([cpu_s_per_million(m) for m in measurements]),
-            "upgrade_s": median_and_spread([m["result"]["upgrade_s"] for m in measurements]),
-            "remarks": sorted({text.split(":")[0] for m in measurements for text in remarks(m)}),
-            **{key: first[key] for key in keys}}
+
+    def rounds(read):
+        return [read(m) if m else None for m in group]
+
+    parts = {"cpu": rounds(cpu_s_per_million), "upgrade_s": rounds(lambda m: m["result"]["upgrade_s"])}
+    figure = {"bench": "load", "row": row, "name": name, "unit": unit, "more_is_better": more_is_better,
+              "floor": f"{row} | {first['floor']}",
+              "values": rounds(lambda m: value_of(m["kind"], m["result"])[0]),
+              "remarks": sorted({text.split(":")[0] for m in there for text in remarks(m)}),
+              **{key: first[key] for key in SETTINGS}}
     if "latency_ns" in first["result"]:
-        for rank in ("p50", "p90", "p99", "p99.9", "max"):
-            cell[rank] = median_and_spread([m["result"]["latency_ns"][rank] for m in measurements])
-    return cell
-
-
-def text_of(value):
-    """Three digits that mean something."""
-    if value is None:
-        return ""
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
-
-
-def table_lines(cells):
-    """A Markdown table."""
-    head = ("row", "server", "median", "unit", "spread", "to floor", "p99 / p99.9", "CPU-s per million",
-            "remarks")
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for cell in cells:
-        value, low, high = cell["value"]
-        tail = ""
-        if "p99" in cell:
-            tail = " / ".join(text_of(cell[rank][0] / 1000) for rank in ("p99", "p99.9"))
-        elif cell["kind"] == "idle":
-            tail = f"upgrades {text_of(cell['upgrade_s'][0])} s"
-        lines.append("| " + " | ".join((
-            cell["row"], cell["name"], text_of(value), cell["unit"],
-            f"{text_of(low)}..{text_of(high)}", text_of(cell["ratio"] and cell["ratio"][0]), tail,
-            text_of(cell["cpu"] and cell["cpu"][0]), "; ".join(cell["remarks"]))) + " |")
-    return lines
+        latencies = [m["result"]["latency_ns"] for m in there]
+        for rank in RANKS:
+            parts[rank] = rounds(lambda m, of=rank: m["result"]["latency_ns"][of] / 1000)
+        figure["curve"] = percentile_points(latencies, CURVE_DISTANCE)
+    figure["parts"] = {part: values for part, values in parts.items()
+                       if any(value is not None for value in values)
+                       and (part != "upgrade_s" or first["kind"] == "idle")}
+    return figure

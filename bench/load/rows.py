@@ -7,9 +7,13 @@ import subprocess
 
 SUBSCRIBERS = (10, 100, 1000, 10_000)
 OFFERED = (1, 16, 64, 256)
-SIZES = (159, 512, 2048, 8192)
-OURS = ("stratwire", "stratwire_threads")
+# The shortest message that JSON has in a channel is 73 bytes.
+SIZES = (73, 159, 512, 2048, 8192, 16_384)
+CHANNELS = (1, 20, 200, 2000, 10_000)
+OURS = ("stratwire", "stratwire_threads", "stratwire_2_io")
 KINDS = ("fan-out", "channels", "size", "rate", "unix", "round-trip", "idle")
+# What is of interest in the middle of its noise needs that long.
+LATENCY_WINDOW_S = 0.8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Row:
     message_bytes: int = 159
     unix: bool = False
     quick: bool = False
+    # Whether `./dev bench --check` measures it, with stratwire and the floor alone.
+    check: bool = False
 
     @property
     def mode(self):
@@ -41,7 +47,9 @@ class Row:
     def window_min_s(self):
         """Several turns, at deliveries per second that peers reach at large K too."""
         turns, per_s = 4, 5e6
-        return turns * self.connections * self.k / per_s if self.mode == "fan_out" else 0
+        if self.is_latency:
+            return LATENCY_WINDOW_S
+        return turns * self.connections * self.per_connection / self.channels * self.k / per_s
 
     def environment(self, port, unix_path):
         # A round trip has nothing published; servers that publish from their loop only spin.
@@ -87,7 +95,12 @@ def rows():
 def fan_out_rows():
     for subscribers in SUBSCRIBERS:
         for k in OFFERED:
-            servers = ["floor_log", *OURS, "uws"]
+            # At the ends, what is between says it already.
+            if k == 256 and subscribers in (10, 10_000):
+                continue
+            servers = ["floor_log", "stratwire", "uws"]
+            if k in (1, 64):
+                servers.insert(2, "stratwire_threads")
             if k == 1:
                 servers.insert(0, "floor_send")
             if k == 16:
@@ -95,30 +108,47 @@ def fan_out_rows():
             # What they do in a turn must be short against the window.
             if k == (16 if subscribers == 10_000 else 64):
                 servers += ["redis", "nats"]
+            if k == 64 and subscribers in (100, 1000):
+                servers.append("stratwire_2_io")
+            middle = subscribers in (100, 1000)
             yield Row(f"fan-out {subscribers} subscribers, K={k}", "fan-out", tuple(servers),
-                      "floor_log", subscribers, k=k,
-                      quick=subscribers in (100, 1000) and k in (1, 16, 64))
+                      "floor_log", subscribers, k=k, quick=middle and k in (1, 16, 64),
+                      check=(middle and k in (1, 64)) or (subscribers == 10_000 and k == 16))
+    for k in (1, 16, 64):
+        yield Row(f"fan-out 1 subscriber, K={k}", "fan-out", ("floor_log", "stratwire"), "floor_log",
+                  1, k=k)
+
+
+def channel_rows():
+    """6 frames for each connection and turn, however many channels there are."""
+    for channels in CHANNELS:
+        each = min(20, channels)
+        k = max(6, 64 * channels // 200)
+        peers = ("stratwire_threads", "uws", "redis", "nats") if channels == 200 else ()
+        yield Row(f"1000 subscribers, each {each} of {channels} channel{'s' * (channels > 1)}, K={k}",
+                  "channels", ("floor_log", "stratwire", *peers), "floor_log", 1000, k=k,
+                  channels=channels, per_connection=each, quick=channels == 200, check=channels == 200)
 
 
 def other_rows():
-    yield Row("1000 subscribers, each 20 of 200 channels, K=64", "channels",
-              ("floor_log", *OURS, "uws", "redis", "nats"), "floor_log", 1000, k=64,
-              channels=200, per_connection=20, quick=True)
+    yield from channel_rows()
     for size in SIZES:
-        yield Row(f"100 subscribers, {size} bytes, K=16", "size", ("floor_log", *OURS, "uws"),
-                  "floor_log", 100, k=16, message_bytes=size)
+        servers = ("floor_log", "stratwire", *(("uws",) if size >= 159 else ()))
+        yield Row(f"100 subscribers, {size} bytes, K=16", "size", servers, "floor_log", 100, k=16,
+                  message_bytes=size)
+    ours = ("stratwire", "stratwire_threads")
     for subscribers, rate in ((100, 2000), (1000, 50)):
         yield Row(f"{subscribers} subscribers x {rate}/s", "rate",
-                  ("floor_log", *OURS, "uws", "beast", "ws", "lws"), "floor_log",
-                  subscribers, rate=rate, quick=subscribers == 100)
+                  ("floor_log", *ours, "uws", "beast", "ws", "lws"), "floor_log",
+                  subscribers, rate=rate, quick=subscribers == 100, check=True)
     for k in (1, 16):
-        yield Row(f"AF_UNIX, 1000 subscribers, K={k}", "unix", ("floor_log", *OURS, "uws"),
-                  "floor_log", 1000, k=k, unix=True, quick=k == 16)
-    yield Row("round trip, spinning", "round-trip", ("floor_echo", *OURS, "uws", "beast", "ws"),
-              "floor_echo", 1, quick=True)
+        yield Row(f"AF_UNIX, 1000 subscribers, K={k}", "unix", ("floor_log", *ours, "uws"),
+                  "floor_log", 1000, k=k, unix=True, quick=k == 16, check=k == 16)
+    yield Row("round trip, spinning", "round-trip", ("floor_echo", *ours, "uws", "beast", "ws"),
+              "floor_echo", 1, quick=True, check=True)
     yield Row("10000 idle connections", "idle",
-              ("floor_log", *OURS, "uws", "beast", "ws", "lws", "redis", "nats"), "floor_log",
-              10_000, quick=True)
+              ("floor_log", *ours, "uws", "beast", "ws", "lws", "redis", "nats"), "floor_log",
+              10_000, quick=True, check=True)
 
 
 def servers(programs):
@@ -135,6 +165,8 @@ def servers(programs):
         Server("stratwire", (built("bench_load_server"), "loop"), subprotocol="stratwire.v1.json",
                goes_for_round_trips=False),
         Server("stratwire_threads", (built("bench_load_server"), "threads"),
+               subprotocol="stratwire.v1.json", goes_for_round_trips=False),
+        Server("stratwire_2_io", (built("bench_load_server"), "threads", "2"),
                subprotocol="stratwire.v1.json", goes_for_round_trips=False),
         Server("beast", (built("bench_load_beast"),)),
         Server("lws", (built("bench_load_lws"),), needs=built("bench_load_lws"),

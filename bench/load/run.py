@@ -17,11 +17,11 @@ import dataclasses
 import datetime
 import json
 import os
-import platform
 import queue
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -29,13 +29,17 @@ import tempfile
 import threading
 import time
 
-import figures
-import rows as plan
-
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "bench", "driver"))
+
+import figures  # noqa: E402
+import machine  # noqa: E402
+import results  # noqa: E402
+import rows as plan  # noqa: E402
+
 QUICK_S = 120
-FULL_S = 700
+FULL_S = 600
 # Beside warm-up and window, measured: starting, connecting, ending.
 OVERHEAD_S = 0.35
 OVERHEAD_S_PER_CONNECTION = 0.00015
@@ -220,7 +224,7 @@ class Bench:
                     measurement = {**dataclasses.asdict(row), "row": row.name, "name": name,
                                    "round": number, "load": os.getloadavg()[0], "result": result,
                                    "server": said}
-                    for key in ("servers", "quick"):
+                    for key in ("servers", "quick", "check"):
                         del measurement[key]
                     measurements.append(measurement)
                     show(measurement)
@@ -250,39 +254,20 @@ def row_servers(row, servers):
 
 def show(measurement):
     value, unit, _ = figures.value_of(measurement["kind"], measurement["result"])
-    text = f"  {measurement['row']}, {measurement['name']}: {figures.text_of(value)} {unit}"
+    text = f"  {measurement['row']}, {measurement['name']}: {results.text_of(value)} {unit}"
     found = figures.remarks(measurement)
     print(text + (f" ({'; '.join(found)})" if found else ""), flush=True)
 
 
-# ---- What a figure is worth without: the machine
-
-
-def output_of(*command):
-    try:
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def cpu_model():
-    with open("/proc/cpuinfo", encoding="utf-8") as info:
-        found = re.search(r"^model name\s*: (.*)$", info.read(), re.M)
-    return found[1] if found else platform.machine()
+# ---- The raw file
 
 
 def circumstances(options, window_s):
-    return {
-        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": cpu_model(), "cores": os.cpu_count(), "kernel": platform.release(),
-        "compiler": output_of("c++", "--version").split("\n")[0], "flags": options.flags,
-        "commit": output_of("git", "rev-parse", "HEAD") or "unknown",
-        "changed": bool(output_of("git", "status", "--porcelain", "--untracked-files=no")),
-        "command": shlex.join(["bench/load/run.py", *sys.argv[1:]]),
-        "rounds": options.rounds, "window_s": window_s, "warmup_s": options.warmup,
-        "load_before": os.getloadavg()[0], "server_cpu": options.server_cpu,
-        "client_cpu": options.client_cpu, "nice": options.nice, "seed": options.seed,
-    }
+    return {**machine.circumstances(os.path.join(options.programs, os.pardir, os.pardir),
+                                    shlex.join(["bench/load/run.py", *sys.argv[1:]])),
+            "rounds": options.rounds, "window_s": window_s, "warmup_s": options.warmup,
+            "server_cpu": options.server_cpu, "client_cpu": options.client_cpu, "nice": options.nice,
+            "seed": options.seed}
 
 
 def write(path, run, measurements, failures):
@@ -300,18 +285,19 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description="Where stratwire's server stands: floors, peers, one JSON.")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help=f"a few rows, about {QUICK_S} s (default)")
+    size.add_argument("--check", action="store_true",
+                      help=f"the rows that guard, stratwire and floors alone, about {QUICK_S} s")
     size.add_argument("--full", action="store_true", help=f"all rows, about {FULL_S} s")
     parser.add_argument("--budget", type=float, help="seconds that all rounds may take")
-    parser.add_argument("--rounds", type=int, help="default 2, with --full 3")
+    parser.add_argument("--rounds", type=int, help="default 2, with --full and --check 3")
     parser.add_argument("--window", type=float, help="seconds counted in a measurement; default: what fits")
-    parser.add_argument("--warmup", type=float, default=0.3)
+    parser.add_argument("--warmup", type=float, default=0.2)
     parser.add_argument("--rows", help="a regular expression: only rows whose name it finds")
     parser.add_argument("--servers", help="names with commas between them: only these, and the floors")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND",
                         help="put a server of your own into every row")
     parser.add_argument("--uws", metavar="CHECKOUT", help="compile and measure uWebSockets too")
     parser.add_argument("--programs", default=os.path.join(ROOT, "build-bench", "bench", "load"))
-    parser.add_argument("--flags", default="as bench/CMakeLists.txt has them")
     parser.add_argument("--out", help="JSON file; default bench/results/load-TIME.json")
     parser.add_argument("--server-cpu", type=int, default=0)
     parser.add_argument("--client-cpu", type=int, default=1)
@@ -319,7 +305,7 @@ def parse(arguments):
     parser.add_argument("--seed", type=int, default=1, help="of the random channels")
     parser.add_argument("--list", action="store_true", help="only name the rows and servers")
     options = parser.parse_args(arguments)
-    options.rounds = options.rounds or (3 if options.full else 2)
+    options.rounds = options.rounds or (3 if options.full or options.check else 2)
     options.budget = options.budget or (FULL_S if options.full else QUICK_S)
     if (os.cpu_count() or 1) < 2:
         print("only one core: server and generator share it, the figures say little", file=sys.stderr)
@@ -337,6 +323,8 @@ def servers_of(options):
         if not command:
             sys.exit(f"--peer takes NAME=COMMAND, not '{peer}'")
         servers["peer:" + name] = plan.Server("peer:" + name, tuple(shlex.split(command)))
+    if options.check:
+        options.servers = "stratwire"
     if options.servers:
         wanted = options.servers.split(",")
         servers = {name: server for name, server in servers.items()
@@ -348,7 +336,13 @@ def servers_of(options):
     return servers
 
 
+def end_by_signal(*_):
+    """As Ctrl-C does: what was started is ended on the way out."""
+    raise KeyboardInterrupt
+
+
 def main(arguments):
+    signal.signal(signal.SIGTERM, end_by_signal)
     # Where Debian puts servers; not in everybody's path.
     os.environ["PATH"] += ":/usr/sbin"
     options = parse(arguments)
@@ -358,7 +352,7 @@ def main(arguments):
         return 2
     servers = servers_of(options)
     chosen = [row for row in plan.rows()
-              if (options.full or options.rows or row.quick)
+              if (row.check if options.check else options.full or options.rows or row.quick)
               and (not options.rows or re.search(options.rows, row.name))
               and row_servers(row, servers)]
     if options.list:
@@ -376,7 +370,7 @@ def main(arguments):
     stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     path = options.out or os.path.join(ROOT, "bench", "results", f"load-{stamp}.json")
     write(os.path.abspath(path), run, measurements, failures)
-    print("\n".join(figures.table_lines(figures.summarize(measurements))))
+    print("\n".join(results.table_lines(results.cells(figures.summarize(measurements)))))
     print(f"- written to {path}; bench/report/report.py {path} makes a page of it")
     broken = any(m["result"]["lost"] or m["result"]["disordered"]
                  for m in measurements if m["name"] in plan.OURS)
@@ -385,4 +379,7 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

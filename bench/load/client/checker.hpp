@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 #include <vector>
 
@@ -36,17 +35,17 @@ class Checker {
 
   /// Every text that comes; `seq` and key are read where our own layout has them.
   void on_message(std::string_view text, Tally& tally) {
-    if (text.size() < kMessageBytes - 8 ||
-        std::memcmp(text.data(), kHead.data(), kHead.size()) != 0) [[unlikely]] {
+    const std::string_view head = text.starts_with(kHead) ? kHead : kEventHead;
+    if (text.size() < kMessageBytesMin - 8 || !text.starts_with(head)) [[unlikely]] {
       on_other(text, tally);
       return;
     }
-    const char* at = text.data() + kSeqOffset;
+    const char* at = text.data() + head.size() + kKeyBytes + kBehindKey.size();
     std::uint64_t seq = 0;
     for (; *at >= '0' && *at <= '9'; ++at) seq = seq * 10 + static_cast<std::uint64_t>(*at - '0');
     ++tally.messages;
     tally.bytes += text.size();
-    std::uint64_t& last = last_.empty() ? only_ : last_[key_of(text.data() + kHead.size())];
+    std::uint64_t& last = last_.empty() ? only_ : last_[key_of(text.data() + head.size())];
     if (seq == last + 1) [[likely]] {
       last = seq;
       return;
@@ -58,9 +57,7 @@ class Checker {
   static constexpr std::uint64_t kNotAsked = ~std::uint64_t{0} - 1;
 
   [[nodiscard]] std::size_t key_of(const char* at) const {
-    std::size_t key = 0;
-    for (std::size_t i = 0; i < kKeyBytes; ++i)
-      key = key * 10 + static_cast<std::size_t>(at[i] - '0');
+    const std::size_t key = channel_index(at, last_.size());
     return key < last_.size() ? key : 0;
   }
 

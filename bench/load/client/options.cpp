@@ -6,6 +6,8 @@
 #include <map>
 #include <string_view>
 
+#include "../common/message.hpp"
+
 namespace stratwire::bench {
 namespace {
 
@@ -15,7 +17,7 @@ constexpr const char* kHelp = R"(usage: bench_load_client --port N | --unix PATH
   --protocol websocket|resp|nats   default websocket
   --subprotocol NAME               offered in the upgrade; default none
   --connections N                  default 1
-  --channels N                     channels that the server publishes, 1..1000; default 1
+  --channels N                     channels that the server publishes, 1..46656; default 1
   --per-connection N               of these, at random, for each connection; default 1
   --subscribe TEXT                 {channels} is replaced by "a","b", {names} by a b
   --ping TEXT                      what a round trip sends
@@ -123,9 +125,10 @@ Options Options::parse(int argc, char** argv) {
     setter->second(argv[++i]);
   }
   if (options.port == 0 && options.unix_path.empty()) refuse("--port or --unix is missing");
-  if (options.channels < 1 || options.channels > 1000 || options.per_connection < 1 ||
+  if (options.channels < 1 || options.channels > kChannelsMax || options.per_connection < 1 ||
       options.per_connection > options.channels || options.connections < 1) {
-    refuse("connections and channels are counted from 1, channels to 1000");
+    refuse("connections and channels are counted from 1, channels to " +
+           std::to_string(kChannelsMax));
   }
   return options;
 }

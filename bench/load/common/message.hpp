@@ -1,5 +1,5 @@
 /// The message that every server of a run publishes: stratwire's PriceUpdate in JSON, 159 bytes
-/// while `seq` has six digits.
+/// while `seq` has six digits; where less is asked for, an Event, the shortest there is.
 #pragma once
 
 #include <algorithm>
@@ -13,19 +13,37 @@
 namespace stratwire::bench {
 
 inline constexpr std::size_t kMessageBytes = 159;
+/// Of an Event, which has no time in it.
+inline constexpr std::size_t kMessageBytesMin = 73;
 inline constexpr std::string_view kHead = R"({"type":"PriceUpdate","ch":"prices:)";
-inline constexpr std::size_t kKeyBytes = 3;  // "SOL", or "000" to "999" where there are many.
+inline constexpr std::string_view kEventHead = R"({"type":"Event","ch":"prices:)";
+/// "SOL", or "000" to "999" where there are many, or "000" to "ZZZ" where there are more.
+inline constexpr std::size_t kKeyBytes = 3;
+inline constexpr std::size_t kChannelsMax = 36 * 36 * 36;
 inline constexpr std::string_view kBehindKey = R"(-USDC","seq":)";
-inline constexpr std::size_t kSeqOffset = kHead.size() + kKeyBytes + kBehindKey.size();
 inline constexpr std::size_t kTimeDigits = 19;
 
+[[nodiscard]] inline std::size_t key_base(std::size_t channels) {
+  return channels > 1000 ? 36 : 10;
+}
 /// "SOL" for the only channel, else the index in three digits, so that all messages are as long.
 [[nodiscard]] inline std::string channel_key(std::size_t index, std::size_t channels) {
   if (channels == 1) return "SOL";
+  const std::size_t base = key_base(channels);
   std::string key(kKeyBytes, '0');
-  for (std::size_t i = kKeyBytes; i-- > 0; index /= 10)
-    key[i] = static_cast<char>('0' + index % 10);
+  for (std::size_t i = kKeyBytes; i-- > 0; index /= base)
+    key[i] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index % base];
   return key;
+}
+/// The way back; with one channel, any number.
+[[nodiscard]] inline std::size_t channel_index(const char* key, std::size_t channels) {
+  const std::size_t base = key_base(channels);
+  std::size_t index = 0;
+  for (std::size_t i = 0; i < kKeyBytes; ++i) {
+    index =
+        index * base + static_cast<std::size_t>(key[i] <= '9' ? key[i] - '0' : key[i] - 'A' + 10);
+  }
+  return index;
 }
 [[nodiscard]] inline std::string channel_name(std::size_t index, std::size_t channels) {
   return "prices:" + channel_key(index, channels) + "-USDC";
@@ -35,8 +53,12 @@ inline constexpr std::size_t kTimeDigits = 19;
 /// can do at least.
 class MessageTemplate {
  public:
-  MessageTemplate(std::string_view key, std::size_t bytes) {
-    front_ = std::string(kHead) + std::string(key) + std::string(kBehindKey);
+  MessageTemplate(std::string_view key, std::size_t bytes) : timed_(bytes >= kMessageBytes) {
+    front_ = std::string(timed_ ? kHead : kEventHead) + std::string(key) + std::string(kBehindKey);
+    if (!timed_) {
+      back_ = R"(,"event":"T","data":1})";
+      return;
+    }
     back_ = R"(,"input_mint":"USDC)";
     const std::string tail = R"(","output_mint":"SOL","price":142.3317,"volume":12,"timestamp":)";
     back_.append(padding(bytes), 'x');
@@ -56,6 +78,7 @@ class MessageTemplate {
     at = put(at, front_);
     at = std::to_chars(at, at + 20, seq).ptr;
     at = put(at, back_);
+    if (!timed_) return at;
     at = std::to_chars(at, at + 20, time).ptr;
     *at++ = '}';
     return at;
@@ -67,6 +90,7 @@ class MessageTemplate {
     return at + text.size();
   }
 
+  bool timed_;
   std::string front_{};
   std::string back_{};
 };

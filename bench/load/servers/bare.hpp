@@ -3,6 +3,7 @@
 /// sample key of RFC 6455.
 #pragma once
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <cstdint>
 #include <cstdio>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "../client/wire.hpp"
+#include "../common/message.hpp"
 #include "control.hpp"
 
 namespace stratwire::bench {
@@ -49,16 +51,19 @@ inline int listen_as_told(const Settings& settings) {
   return fd;
 }
 
-/// Channel indices in a subscription, found by the prefix that all names have.
-inline void read_channels(std::string_view text, std::size_t channels, std::vector<char>& wanted) {
+/// Channel indices in a subscription, found by the prefix that all names have, in rising order.
+[[nodiscard]] inline std::vector<std::size_t> read_channels(std::string_view text,
+                                                            std::size_t channels) {
   constexpr std::string_view kPrefix = "prices:";
+  std::vector<std::size_t> wanted;
   for (std::size_t at = text.find(kPrefix); at != std::string_view::npos;
        at = text.find(kPrefix, at + 1)) {
-    const std::string_view key = text.substr(at + kPrefix.size(), 3);
-    std::size_t index = 0;
-    for (const char digit : key) index = index * 10 + static_cast<std::size_t>(digit - '0');
-    if (channels > 1 && index < channels) wanted[index] = 1;
+    if (at + kPrefix.size() + kKeyBytes > text.size()) break;
+    const std::size_t index = channel_index(text.data() + at + kPrefix.size(), channels);
+    if (index < channels) wanted.push_back(index);
   }
+  std::sort(wanted.begin(), wanted.end());
+  return wanted;
 }
 
 /// A client's frame, unmasked in place, taken off the front; empty as long as it is not whole.
@@ -83,8 +88,8 @@ class BareServer {
   struct Connection {
     int fd = -1;
     bool open = false;
-    std::size_t cursor = 0;      ///< Into a log that connections share.
-    std::vector<char> wanted{};  ///< By channel; empty where there is one.
+    std::size_t cursor = 0;             ///< Into a log that connections share.
+    std::vector<std::size_t> wanted{};  ///< Channels; empty where there is one.
     std::string input{};
   };
 
@@ -162,10 +167,7 @@ class BareServer {
   }
 
   void subscribe(Connection& c, std::string_view text) {
-    if (settings_.channels > 1) {
-      c.wanted.assign(settings_.channels, 0);
-      read_channels(text, settings_.channels, c.wanted);
-    }
+    if (settings_.channels > 1) c.wanted = read_channels(text, settings_.channels);
     std::string answer = "    {\"type\":\"Subscribed\"}";
     char* const payload = answer.data() + 4;
     const char* const frame = seal(payload, answer.size() - 4);

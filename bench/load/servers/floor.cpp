@@ -4,6 +4,7 @@
 ///   bench_load_floor log    one log of ready frames that all share, a connection is a cursor: one
 ///                           send() per turn; with many channels, one gathered buffer per turn
 ///   bench_load_floor echo   one connection; what comes goes back, both ends spinning
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <string_view>
@@ -40,7 +41,7 @@ struct Turn {
 };
 
 bool wants(const BareServer::Connection& c, const Turn::Frame& frame) {
-  return c.wanted.empty() || c.wanted[frame.channel] != 0;
+  return c.wanted.empty() || std::binary_search(c.wanted.begin(), c.wanted.end(), frame.channel);
 }
 
 bool send_each(BareServer& server, const Turn& turn) {
@@ -92,12 +93,19 @@ class SharedLog {
   bool all_at_head_ = true;
 };
 
-/// Where sets of channels differ: the wanted frames of a turn, copied together, in one send().
-bool send_gathered(BareServer& server, const Turn& turn, std::string& gathered) {
+/// Where sets of channels differ: the wanted frames of a turn, copied together, in one send(). As
+/// channels are published in turn, their frames are found by counting.
+bool send_gathered(BareServer& server, const Turn& turn, std::size_t channels,
+                   std::string& gathered) {
+  const std::size_t first = turn.frames.empty() ? 0 : turn.frames.front().channel;
   for (const auto* c : server.subscribers()) {
     gathered.clear();
-    for (const auto& frame : turn.frames) {
-      if (wants(*c, frame)) gathered.append(turn.log, frame.begin, frame.end - frame.begin);
+    for (const std::size_t channel : c->wanted) {
+      for (std::size_t i = (channel + channels - first) % channels; i < turn.frames.size();
+           i += channels) {
+        const auto& frame = turn.frames[i];
+        gathered.append(turn.log, frame.begin, frame.end - frame.begin);
+      }
     }
     if (!gathered.empty() && !BareServer::send_all(c->fd, gathered.data(), gathered.size())) {
       return false;
@@ -124,11 +132,12 @@ void fan_out(const Settings& settings, Kind kind) {
       open = log.send();
       continue;
     }
-    turn.fill(feed, schedule, std::min(schedule.due(), kTurnMax));
+    const std::size_t due = schedule.due();
+    turn.fill(feed, schedule, settings.rate == 0 ? due : std::min(due, kTurnMax));
     if (kind == Kind::send) {
       open = send_each(server, turn);
     } else if (settings.channels > 1) {
-      open = send_gathered(server, turn, gathered);
+      open = send_gathered(server, turn, settings.channels, gathered);
     } else {
       log.append(turn);
       open = log.send();

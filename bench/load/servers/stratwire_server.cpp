@@ -1,8 +1,10 @@
 /// stratwire in the run, as its users have it: an embedded Server with default settings.
 ///
-///   bench_load_server loop      one thread: it publishes, then polls (Threading::caller), as every
-///                               other server of the run does
-///   bench_load_server threads   an I/O thread, and a publisher thread that shares its core
+///   bench_load_server loop          one thread: it publishes, then polls (Threading::caller), as
+///   every
+///                                   other server of the run does
+///   bench_load_server threads [N]   so many I/O threads (1), and a publisher thread that shares
+///                                   their core
 ///
 /// 1. No message is given up for speed: the next K wait while any reader is behind by more than
 ///    kLagBytes, as a producer does that cares. Gaps would show in the generator's report.
@@ -15,6 +17,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <sched.h>
 #include <string>
 #include <string_view>
@@ -39,7 +42,8 @@ constexpr std::size_t kTurnMax = 1024;
 class Publishers {
  public:
   Publishers(Server& server, const Settings& settings)
-      : input_mint_("USDC" + std::string(MessageTemplate::padding(settings.message_bytes), 'x')) {
+      : timed_(settings.message_bytes >= kMessageBytes),
+        input_mint_("USDC" + std::string(MessageTemplate::padding(settings.message_bytes), 'x')) {
     for (std::size_t c = 0; c < settings.channels; ++c) {
       publishers_.push_back(server.publisher(channel_name(c, settings.channels)));
     }
@@ -53,7 +57,10 @@ class Publishers {
                              .volume = 12,
                              .timestamp = time};
     for (;;) {
-      const PublishStatus status = publishers_[next_ % publishers_.size()].publish(update);
+      Publisher& publisher = publishers_[next_ % publishers_.size()];
+      const PublishStatus status = timed_
+                                       ? publisher.publish(update)
+                                       : publisher.publish(Event{"T", RawValue{Codec::json, "1"}});
       if (status == PublishStatus::ok) break;
       if (status != PublishStatus::back_pressured || control.stopped()) return false;
       sched_yield();
@@ -64,6 +71,7 @@ class Publishers {
   [[nodiscard]] std::uint64_t published() const { return next_; }
 
  private:
+  bool timed_;
   std::string input_mint_;
   std::vector<Publisher> publishers_{};
   std::uint64_t next_ = 0;
@@ -107,7 +115,8 @@ void run_loop(Server& server, Publishers& publishers, const Settings& settings,
   Schedule schedule{settings};
   while (!control.stopped()) {
     if (settings.rate != 0 || server.stats().lag_bytes_max <= kLagBytes) {
-      const std::size_t due = std::min(schedule.due(), kTurnMax);
+      const std::size_t all = schedule.due();
+      const std::size_t due = settings.rate == 0 ? all : std::min(all, kTurnMax);
       for (std::size_t i = 0; i < due; ++i) {
         if (!publishers.publish(schedule.take(), control)) break;
       }
@@ -140,9 +149,10 @@ void become(int scheduling_class) {
 }
 
 int main_of(int argc, char** argv) {
-  const std::string_view kind = argc == 2 ? argv[1] : "";
-  if (kind != "loop" && kind != "threads") {
-    std::fprintf(stderr, "usage: bench_load_server loop|threads (settings: bench/README.md)\n");
+  const std::string_view kind = argc >= 2 ? argv[1] : "";
+  const int io_threads = argc == 3 ? std::atoi(argv[2]) : 1;
+  if ((kind != "loop" && kind != "threads") || argc > 3 || io_threads < 1) {
+    std::fprintf(stderr, "usage: bench_load_server loop|threads [N] (settings: bench/README.md)\n");
     return 2;
   }
   const Settings settings = Settings::from_environment();
@@ -152,6 +162,7 @@ int main_of(int argc, char** argv) {
   config.port = settings.port;
   config.unix_path = settings.unix_path;
   if (kind == "loop") config.threading = Threading::caller;
+  config.io_threads = static_cast<std::size_t>(io_threads);
   // Where everything else in the row spins as well.
   if (settings.spins) config.waiting = Waiting::spin;
   become(SCHED_BATCH);
