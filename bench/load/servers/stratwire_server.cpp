@@ -49,8 +49,9 @@ class Publishers {
     }
   }
 
-  /// The next message; tries again while the inbox is full.
-  bool publish(std::int64_t time, const Control& control) {
+  /// The next message; tries again, after make_room(), while the inbox is full.
+  template <class MakeRoom>
+  bool publish(std::int64_t time, const Control& control, MakeRoom make_room) {
     const PriceUpdate update{.input_mint = input_mint_,
                              .output_mint = "SOL",
                              .price = 142.3317,
@@ -63,7 +64,7 @@ class Publishers {
                                        : publisher.publish(Event{"T", RawValue{Codec::json, "1"}});
       if (status == PublishStatus::ok) break;
       if (status != PublishStatus::back_pressured || control.stopped()) return false;
-      sched_yield();
+      make_room();
     }
     ++next_;
     return true;
@@ -82,7 +83,7 @@ void flat_out(const Server& server, Tap& tap, Publishers& publishers, Schedule& 
   while (!control.stopped()) {
     const std::size_t due = schedule.due();
     for (std::size_t i = 0; i < due; ++i) {
-      if (!publishers.publish(schedule.take(), control)) return;
+      if (!publishers.publish(schedule.take(), control, sched_yield)) return;
     }
     if (!tap.wait_for(publishers.published())) return;
     while (server.stats().lag_bytes_max > kLagBytes && !control.stopped()) usleep(kLagLookUs);
@@ -100,7 +101,7 @@ std::int64_t at_rate(Publishers& publishers, Schedule& schedule, const Control& 
     }
     const std::int64_t begin = thread_cpu_ns();
     for (std::size_t i = 0; i < due; ++i) {
-      if (!publishers.publish(schedule.take(), control)) return worked_ns;
+      if (!publishers.publish(schedule.take(), control, sched_yield)) return worked_ns;
     }
     worked_ns += thread_cpu_ns() - begin;
   }
@@ -118,7 +119,7 @@ void run_loop(Server& server, Publishers& publishers, const Settings& settings,
       const std::size_t all = schedule.due();
       const std::size_t due = settings.rate == 0 ? all : std::min(all, kTurnMax);
       for (std::size_t i = 0; i < due; ++i) {
-        if (!publishers.publish(schedule.take(), control)) break;
+        if (!publishers.publish(schedule.take(), control, [&server] { server.poll(); })) break;
       }
     }
     server.poll();
