@@ -37,6 +37,8 @@ if(STRATWIRE_BUILD_BENCH)
   find_package(benchmark REQUIRED)        # [libbenchmark-dev]
   find_path(STRATWIRE_READERWRITERQUEUE_INCLUDE_DIR readerwriterqueue/readerwriterqueue.h
             REQUIRED)                     # [libreaderwriterqueue-dev] a baseline
+  find_path(STRATWIRE_VALGRIND_INCLUDE_DIR valgrind/callgrind.h
+            REQUIRED)                     # [valgrind] counts instructions
   # [libwebsockets-dev] a peer of the load bench, which leaves it out where it is missing
   find_path(STRATWIRE_LIBWEBSOCKETS_INCLUDE_DIR libwebsockets.h)
   find_library(STRATWIRE_LIBWEBSOCKETS_LIBRARY websockets)
