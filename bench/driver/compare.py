@@ -96,10 +96,8 @@ def confirmed(first, second):
     out = []
     for finding in first:
         other = again.get((finding.bench, finding.key, finding.what))
-        if finding.verdict == "slower" and other is not None and other.verdict != "slower":
-            finding = dataclasses.replace(other, verdict="same")
-        elif finding.verdict == "missing" and other is not None:
-            finding = other
+        if finding.verdict in BAD and other is not None:
+            finding = dataclasses.replace(other, verdict="same") if other.verdict == "faster" else other
         out.append(finding)
     return out
 

@@ -35,7 +35,11 @@ def build_settings(folder):
         return "unknown", "unknown"
     kind = values.get("CMAKE_BUILD_TYPE", "")
     flags = [kind, values.get("CMAKE_CXX_FLAGS", ""), values.get("CMAKE_CXX_FLAGS_" + kind.upper(), "")]
-    compiler = output_of(values.get("CMAKE_CXX_COMPILER", "c++"), "--version").split("\n")[0]
+    said = output_of(values.get("CMAKE_CXX_COMPILER", "c++"), "--version")
+    compiler = said.split("\n")[0]
+    if "Free Software Foundation" in said:
+        # It calls itself what it was called by.
+        compiler = re.sub(r"^\S+", "g++", compiler)
     return compiler, " ".join(flag for flag in flags if flag)
 
 

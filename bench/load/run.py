@@ -299,6 +299,7 @@ def parse(arguments):
     parser.add_argument("--uws", metavar="CHECKOUT", help="compile and measure uWebSockets too")
     parser.add_argument("--programs", default=os.path.join(ROOT, "build-bench", "bench", "load"))
     parser.add_argument("--out", help="JSON file; default bench/results/load-TIME.json")
+    parser.add_argument("--no-table", action="store_true", help="whoever reads the JSON makes one")
     parser.add_argument("--server-cpu", type=int, default=0)
     parser.add_argument("--client-cpu", type=int, default=1)
     parser.add_argument("--nice", type=int, default=0, help="of both, negative for root on a shared machine")
@@ -370,8 +371,9 @@ def main(arguments):
     stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     path = options.out or os.path.join(ROOT, "bench", "results", f"load-{stamp}.json")
     write(os.path.abspath(path), run, measurements, failures)
-    print("\n".join(results.table_lines(results.cells(figures.summarize(measurements)))))
-    print(f"- written to {path}; bench/report/report.py {path} makes a page of it")
+    if not options.no_table:
+        print("\n".join(results.table_lines(results.cells(figures.summarize(measurements)))))
+        print(f"- written to {path}; bench/report/report.py {path} makes a page of it")
     broken = any(m["result"]["lost"] or m["result"]["disordered"]
                  for m in measurements if m["name"] in plan.OURS)
     ours_failed = any(f["name"] in plan.OURS or f["name"].startswith("floor_") for f in failures)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Makes a page of plots (HTML with SVG, nothing loaded from elsewhere) and a Markdown table of the JSON
-that bench/load/run.py writes.
+"""Makes a page of plots (HTML with SVG, nothing loaded from elsewhere) and a Markdown table of a result:
+the one file of './dev bench', or what bench/load/run.py alone has written.
 
 usage: report.py FILE.json [--html FILE] [--markdown FILE]    (default: beside the JSON)
 """
@@ -8,18 +8,18 @@ usage: report.py FILE.json [--html FILE] [--markdown FILE]    (default: beside t
 import argparse
 import html
 import json
-import math
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "load"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+for folder in ("driver", "load"):
+    sys.path.insert(0, os.path.join(os.path.dirname(HERE), folder))
 
 import figures  # noqa: E402
+import results  # noqa: E402
 import svg  # noqa: E402
 
-ORDER = ("stratwire", "stratwire_threads", "uws", "beast", "ws", "lws", "redis", "nats")
-# The last percentile that a plot shows is the one with so many values beyond it.
-VALUES_BEYOND = 5
+ORDER = ("stratwire", "stratwire_threads", "stratwire_2_io", "uws", "beast", "ws", "lws", "redis", "nats")
 NUMBER = ' class="n"'
 
 STYLE = """
@@ -83,39 +83,53 @@ def draw_group(plot, place, cells, names):
                      f'stroke="{svg.FLOOR_COLOUR}" stroke-width="2" stroke-dasharray="5 3"')
 
 
+def cost_of(cell):
+    return cell["parts"].get("cpu")
+
+
 def cost_plots(cells):
     """CPU time of the server for one delivery, against subscribers; a panel for each K."""
-    cells = [c for c in cells if c["kind"] == "fan-out" and c["cpu"]]
+    cells = [c for c in cells if c["kind"] == "fan-out" and cost_of(c)]
     plots = []
     for k in sorted({c["k"] for c in cells}):
         of_k = [c for c in cells if c["k"] == k and c["name"] != "floor_send"]
-        subscribers = sorted({c["connections"] for c in of_k})
-        if len(subscribers) < 2:
-            continue
-        plot = line_plot(f"K = {k}", "subscribers", "CPU-us per delivery", of_k,
-                         lambda c: (c["connections"], c["cpu"][0]))
-        for value in subscribers:
-            plot.mark_x(value, f"{value:,}")
-        plots.append(plot.svg())
+        plots += marked_plot(f"K = {k}", "subscribers", "CPU-us per delivery", of_k, "connections",
+                             lambda c: cost_of(c)[0])
     return plots
+
+
+def channel_plots(cells):
+    """The same against channels, where each connection is sent as much."""
+    cells = [c for c in cells if c["kind"] == "channels"]
+    priced = [c for c in cells if cost_of(c)]
+    return marked_plot("1000 subscribers, each to at most 20 channels", "channels", "CPU-us per delivery",
+                       priced, "channels", lambda c: cost_of(c)[0]) + marked_plot(
+        "1000 subscribers, each to at most 20 channels", "channels", "deliveries per second", cells,
+        "channels", lambda c: c["value"][0] * 1000)
 
 
 def size_plots(cells):
-    """Payload bytes per second against the size of a message."""
+    """Payload bytes per second, and what a delivery costs, against the size of a message."""
     cells = [c for c in cells if c["kind"] == "size"]
-    sizes = sorted({c["message_bytes"] for c in cells})
-    if len(sizes) < 2:
+    priced = [c for c in cells if cost_of(c)]
+    title, x_label = "100 subscribers, K = 16", "bytes of a message"
+    return (marked_plot(title, x_label, "payload bytes per second", cells, "message_bytes",
+                        lambda c: c["value"][0] * 1000 * c["message_bytes"]) +
+            marked_plot(title, x_label, "deliveries per second", cells, "message_bytes",
+                        lambda c: c["value"][0] * 1000) +
+            marked_plot(title, x_label, "CPU-us per delivery", priced, "message_bytes",
+                        lambda c: cost_of(c)[0]))
+
+
+def marked_plot(title, x_label, y_label, cells, setting, y_of):
+    """[a line plot with a mark at each value of the setting], or [] where there is only one."""
+    values = sorted({c[setting] for c in cells})
+    if len(values) < 2:
         return []
-    plots = []
-    for label, factor in (("payload bytes per second", True), ("deliveries per second", False)):
-        plot = line_plot("100 subscribers, K = 16", "bytes of a message", label, cells,
-                         lambda c, by_size=factor: (
-                             c["message_bytes"],
-                             c["value"][0] * 1000 * (c["message_bytes"] if by_size else 1)))
-        for value in sizes:
-            plot.mark_x(value, f"{value:,}")
-        plots.append(plot.svg())
-    return plots
+    plot = line_plot(title, x_label, y_label, cells, lambda c: (c[setting], y_of(c)))
+    for value in values:
+        plot.mark_x(value, f"{value:,}")
+    return [plot.svg()]
 
 
 def line_plot(title, x_label, y_label, cells, point_of):
@@ -132,15 +146,12 @@ def line_plot(title, x_label, y_label, cells, point_of):
     return plot
 
 
-def latency_plots(measurements):
+def latency_plots(cells):
     """Latency against percentile, one plot for each row, rounds together."""
     plots = []
-    rows = {}
-    for m in measurements:
-        if "latency_ns" in m["result"]:
-            rows.setdefault(m["row"], {}).setdefault(m["name"], []).append(m["result"]["latency_ns"])
-    for row, servers in rows.items():
-        lines = {name: percentile_points(servers[name]) for name in in_order(servers)}
+    for row in dict.fromkeys(c["row"] for c in cells if c.get("curve")):
+        curves = {c["name"]: c["curve"] for c in cells if c["row"] == row and c.get("curve")}
+        lines = {name: curves[name] for name in in_order(curves)}
         deepest = max(points[-1][0] for points in lines.values())
         plot = svg.Plot(row, "percentile", "latency, us", list(lines))
         plot.set_x(1, max(deepest, 10), log=True)
@@ -156,42 +167,28 @@ def latency_plots(measurements):
     return plots
 
 
-def percentile_points(histograms):
-    """[(1 / share beyond, us)], as far as VALUES_BEYOND reaches."""
-    counts = {}
-    for histogram in histograms:
-        for upper, count in histogram["buckets"]:
-            counts[upper] = counts.get(upper, 0) + count
-    total, seen, points = sum(counts.values()), 0, []
-    for upper, count in sorted(counts.items()):
-        x = total / (total - seen)
-        # Thousands of points that lie on one another draw nothing more.
-        if not points or math.log10(x) - math.log10(points[-1][0]) > 0.004:
-            points.append((x, upper / 1000))
-        seen += count
-        if total - seen < VALUES_BEYOND:
-            break
-    return points
-
-
 # ---- The page
 
 
 SECTIONS = (
-    ("Fan-out, flat out", lambda cells, _: fan_out_plots(cells),
+    ("Fan-out, flat out", fan_out_plots,
      "Deliveries per second that the generator read. The dashed line is the floor: a bare program that "
      "keeps one log and does one send() per connection and turn. Bars are medians, the thin line over "
      "them reaches from the worst to the best round."),
-    ("Cost of a delivery", lambda cells, _: cost_plots(cells),
-     "Time of the server's core for one delivery. On loopback it includes the receiver's TCP work."),
-    ("Latency", lambda _, measurements: latency_plots(measurements),
+    ("Latency", latency_plots,
      "From the intended time of a publish to the return of the recv() that brought it, so that waiting "
      "counts; every message of every round. The generator never sleeps."),
-    ("Message size", lambda cells, _: size_plots(cells), ""),
+    ("Cost of a delivery against subscribers", cost_plots,
+     "Time of the server's core for one delivery. On loopback it includes the receiver's TCP work."),
+    ("Cost of a delivery against channels", channel_plots,
+     "Every connection is sent 6 messages per turn, however many channels there are: K grows with them, and "
+     "the more channels, the fewer connections share the work of a publish."),
+    ("Message size", size_plots, "Below 159 bytes the message is an Event, the shortest that JSON has."),
 )
 
 
 def table_html(cells):
+    """Of load: the servers of each row below it."""
     head = ("server", "median", "unit", "spread", "to floor", "p90 / p99 / p99.9 / max, us",
             "CPU-s per million", "remarks")
     out = []
@@ -204,72 +201,121 @@ def table_html(cells):
     return f'<table><tr>{titles}</tr>{"".join(out)}</table>'
 
 
-def row_html(cell):
-    text = figures.text_of
+def numbers_of(cell):
+    text = results.text_of
     value, low, high = cell["value"]
-    tail = ""
-    if "p99" in cell:
-        tail = " / ".join(text(cell[rank][0] / 1000) for rank in ("p90", "p99", "p99.9", "max"))
-    elif cell["kind"] == "idle":
-        tail = f"upgrades in {text(cell['upgrade_s'][0])} s"
-    numbers = (text(value), cell["unit"], f"{text(low)}..{text(high)}",
-               text(cell["ratio"] and cell["ratio"][0]), tail, text(cell["cpu"] and cell["cpu"][0]))
+    return (text(value), cell["unit"], f"{text(low)}..{text(high)}",
+            text(cell["ratio"] and cell["ratio"][0]))
+
+
+def row_html(cell):
+    cost = cost_of(cell)
+    numbers = (*numbers_of(cell), results.tail_of(cell, ("p90", "p99", "p99.9", "max")),
+               results.text_of(cost and cost[0]))
     ours = ' class="ours"' if cell["name"].startswith("stratwire") else ""
     return (f"<tr{ours}><td>{html.escape(cell['name'])}</td>" +
             "".join(f"<td{NUMBER}>{html.escape(number)}</td>" for number in numbers) +
             f'<td class="doubt">{html.escape("; ".join(cell["remarks"]))}</td></tr>')
 
 
-def circumstances(run):
+def bench_html(bench, cells):
+    """Of any other bench."""
+    tails = any("p99" in c["parts"] for c in cells)
+    head = ("row", "median", "unit", "spread", "to floor") + ("p99 / p99.9",) * tails
+    rows = []
+    for cell in cells:
+        numbers = numbers_of(cell) + (results.tail_of(cell, ("p99", "p99.9")),) * tails
+        rows.append(f"<tr><td>{html.escape(cell['row'])}</td>" +
+                    "".join(f"<td{NUMBER}>{html.escape(number)}</td>" for number in numbers) + "</tr>")
+    titles = "".join(f'<th{NUMBER if i else ""}>{text}</th>' for i, text in enumerate(head))
+    return f"<h2>{html.escape(bench)}</h2><table><tr>{titles}</tr>{''.join(rows)}</table>"
+
+
+def instructions_lines(counts):
+    return [f"| {name} | {results.text_of(count)} |" for name, count in counts.items()]
+
+
+def instructions_html(counts):
+    rows = "".join(f"<tr><td>{html.escape(name)}</td><td{NUMBER}>{results.text_of(count)}</td></tr>"
+                   for name, count in counts.items())
+    return f"<h2>Instructions for each operation</h2><table>{rows}</table>"
+
+
+def circumstances(whole):
+    run, load = whole["run"], whole["load"]
     changed = ", with changes" if run["changed"] else ""
-    return {"machine": f"{run['machine']}, {run['cores']} cores, Linux {run['kernel']}",
-            "compiler": f"{run['compiler']}, {run['flags']}", "commit": run["commit"] + changed,
-            "command": run["command"], "started": run["started"],
-            "rounds": f"{run['rounds']}, windows of {run['window_s']} s after {run['warmup_s']} s",
-            "load average before": f"{run['load_before']:.2f}"}
+    out = {"machine": f"{run['machine']}, {run['cores']} cores, Linux {run['kernel']}",
+           "compiler": f"{run['compiler']}, {run['flags']}", "commit": run["commit"] + changed,
+           "command": run["command"], "started": run["started"],
+           "load average before": f"{run['load_before']:.2f}"}
+    if load:
+        out["load"] = f"{load['rounds']} rounds, windows of {load['window_s']} s after {load['warmup_s']} s"
+    return out
 
 
-def page(data, cells):
-    run = data["run"]
-    body = ["<h1>Where stratwire's server stands</h1>",
+def page(whole, cells):
+    of_load = [c for c in cells if c["bench"] == "load"]
+    body = ["<h1>Where stratwire stands</h1>",
             "<p>Compare within this page: absolute figures move from machine to machine. Differences "
             "below 15 % are a tie.</p><dl>"]
     body += [f"<dt>{name}</dt><dd>{html.escape(str(value))}</dd>"
-             for name, value in circumstances(run).items()]
+             for name, value in circumstances(whole).items()]
     body.append("</dl>")
     for title, plots_of, text in SECTIONS:
-        plots = plots_of(cells, data["measurements"])
+        plots = plots_of(of_load)
         if plots:
             body.append(f'<h2>{title}</h2><p>{text}</p><div class="plots">{"".join(plots)}</div>')
-    body.append("<h2>All rows</h2>" + table_html(cells))
-    if data["failures"]:
+    if of_load:
+        body.append("<h2>load, all rows</h2>" + table_html(of_load))
+    for bench in dict.fromkeys(c["bench"] for c in cells if c["bench"] != "load"):
+        body.append(bench_html(bench, [c for c in cells if c["bench"] == bench]))
+    if whole["instructions"]:
+        body.append(instructions_html(whole["instructions"]))
+    if whole["failures"]:
         body.append("<h2>Not measured</h2><ul>" + "".join(
-            f"<li>{html.escape(f['row'])}, {html.escape(f['name'])}: {html.escape(f['why'])}</li>"
-            for f in data["failures"]) + "</ul>")
-    return ("<!doctype html><html lang=en><meta charset=utf-8><title>stratwire, load bench</title>"
+            f"<li>{html.escape(f['row'])} {html.escape(f['name'])}: {html.escape(f['why'])}</li>"
+            for f in whole["failures"]) + "</ul>")
+    return ("<!doctype html><html lang=en><meta charset=utf-8><title>stratwire, benches</title>"
             f"<style>{STYLE}</style>{''.join(body)}</html>\n")
 
 
-def markdown(data, cells):
-    lines = [f"* {name}: {value}" for name, value in circumstances(data["run"]).items()]
-    return "\n".join(lines + [""] + figures.table_lines(cells)) + "\n"
+def markdown(whole, cells):
+    lines = [f"* {name}: {value}" for name, value in circumstances(whole).items()]
+    lines += ["", *results.table_lines(cells)]
+    if whole["instructions"]:
+        lines += ["", "## instructions", "", "| operation | instructions |", "|---|---|",
+                  *instructions_lines(whole["instructions"])]
+    return "\n".join(lines) + "\n"
+
+
+def read(path):
+    """A result; out of what run.py alone has written, one with nothing but load in it."""
+    with open(path, encoding="utf-8") as file:
+        raw = json.load(file)
+    if "measurements" not in raw:
+        return results.read(path)
+    return {"run": raw["run"], "load": raw["run"], "failures": raw["failures"], "instructions": {},
+            "figures": figures.summarize(raw["measurements"])}
+
+
+def write(whole, stem, html_path=None, markdown_path=None):
+    """Page and table; their paths."""
+    cells = results.cells(whole["figures"])
+    paths = (html_path or stem + ".html", markdown_path or stem + ".md")
+    for path, text in zip(paths, (page(whole, cells), markdown(whole, cells))):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    return paths
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(description="Plots and a table of a run of the load bench.")
+    parser = argparse.ArgumentParser(description="Plots and a table of a result.")
     parser.add_argument("json")
     parser.add_argument("--html")
     parser.add_argument("--markdown")
     options = parser.parse_args(arguments)
-    with open(options.json, encoding="utf-8") as file:
-        data = json.load(file)
-    cells = figures.summarize(data["measurements"])
-    stem = os.path.splitext(options.json)[0]
-    for path, text in ((options.html or stem + ".html", page(data, cells)),
-                       (options.markdown or stem + ".md", markdown(data, cells))):
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        print(path)
+    print("\n".join(write(read(options.json), os.path.splitext(options.json)[0], options.html,
+                          options.markdown)))
     return 0
 
 

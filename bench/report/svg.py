@@ -7,7 +7,7 @@ WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 64, 14, 34, 46
 
 # One colour per server, the same in every plot; all keep their distance for colour-blind readers.
-COLOURS = {"stratwire": "#0b62c4", "stratwire_threads": "#6baed6", "uws": "#d94801",
+COLOURS = {"stratwire": "#0b62c4", "stratwire_threads": "#6baed6", "stratwire_2_io": "#9ecae1", "uws": "#d94801",
            "beast": "#7b3294", "ws": "#1b9e77", "lws": "#b8a000", "redis": "#c51b7d", "nats": "#4d4d4d"}
 MORE_COLOURS = ("#66a61e", "#e7298a", "#666666")
 FLOOR_COLOUR = "#111111"
