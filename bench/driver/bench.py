@@ -44,9 +44,10 @@ def say(text):
     print(text, flush=True)
 
 
-def run_child(command, quiet=False):
-    """Whether it ended well. It ends with this program, however that ends."""
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL if quiet else None)
+def run_child(command, errors=None):
+    """Whether it ended well; where its errors go to a file, the rest of what it says goes nowhere. It ends
+    with this program, however that ends."""
+    child = subprocess.Popen(command, stdout=errors and subprocess.DEVNULL, stderr=errors)
     try:
         return child.wait() == 0
     finally:
@@ -80,10 +81,13 @@ class Run:
             os.unlink(out)
         o = self.options
         command = program.command(o.build, out, o.check, o.rounds)
-        if not run_child(command, quiet=True) or not os.path.exists(out):
-            self.fail(program.name, f"{shlex.join(command)} ended badly")
-            return None
-        return programs.read(out)
+        with tempfile.TemporaryFile() as errors:
+            if run_child(command, errors) and os.path.exists(out):
+                return programs.read(out)
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip()[-300:]
+        self.fail(program.name, f"{shlex.join(command)} ended badly: {said}")
+        return None
 
     def measure_programs(self, names):
         """Rounds, not programs, follow one another, so that a disturbance does not hit one alone."""

@@ -10,10 +10,12 @@ import unittest
 import xml.etree.ElementTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, os.pardir, "load"))
+for folder in ("driver", "load"):
+    sys.path.insert(0, os.path.join(HERE, os.pardir, folder))
 
 import figures  # noqa: E402
 import report  # noqa: E402
+import results  # noqa: E402
 import rows  # noqa: E402
 import svg  # noqa: E402
 
@@ -24,8 +26,8 @@ def measurement(name="stratwire", round_number=0, kind="fan-out", **result):
              "upgrade_s": 0.1, "memory_per_connection": 512}
     whole.update(result)
     return {"row": f"row of {kind}", "name": name, "round": round_number, "kind": kind, "connections": 10,
-            "k": 1, "rate": 100 if kind == "rate" else 0, "message_bytes": 159, "floor": "floor_log",
-            "result": whole, "server": {}}
+            "k": 1, "rate": 100 if kind == "rate" else 0, "message_bytes": 159, "channels": 1,
+            "per_connection": 1, "floor": "floor_log", "result": whole, "server": {}}
 
 
 def latency(*values_us):
@@ -37,15 +39,19 @@ def latency(*values_us):
 
 class FiguresTest(unittest.TestCase):
     def test_a_row_is_the_median_of_its_rounds(self):
-        cell = figures.summarize([measurement(round_number=i, deliveries_per_s=rate)
-                                  for i, rate in enumerate((9000, 1000, 2000))])[0]
+        cell = results.cells(figures.summarize([measurement(round_number=i, deliveries_per_s=rate)
+                                                for i, rate in enumerate((9000, 1000, 2000))]))[0]
         self.assertEqual(cell["value"], (2, 1, 9))
+
+    def test_a_round_that_failed_leaves_its_place(self):
+        figure = figures.summarize([measurement("ws", 0), measurement(round_number=2)])[1]
+        self.assertEqual(figure["values"], [None, None, 1])
 
     def test_the_ratio_is_formed_within_a_round(self):
         # The second round is ten times slower for both: the ratio does not see it.
-        cells = figures.summarize([
+        cells = results.cells(figures.summarize([
             measurement("floor_log", 0, deliveries_per_s=1000), measurement(round_number=0, deliveries_per_s=500),
-            measurement("floor_log", 1, deliveries_per_s=100), measurement(round_number=1, deliveries_per_s=50)])
+            measurement("floor_log", 1, deliveries_per_s=100), measurement(round_number=1, deliveries_per_s=50)]))
         self.assertEqual(cells[1]["ratio"], (0.5, 0.5, 0.5))
 
     def test_spinning_is_taken_off_the_cpu_time(self):
@@ -79,6 +85,18 @@ class PlanTest(unittest.TestCase):
             self.assertIn(row.kind, rows.KINDS)
         self.assertEqual(len({row.name for row in rows.rows()}), len(rows.rows()))
 
+    def test_rows_reach_from_one_to_ten_thousand(self):
+        for kind, setting, low, high in (("fan-out", "connections", 1, 10_000), ("channels", "channels", 1, 10_000),
+                                         ("size", "message_bytes", 73, 16_384)):
+            values = [getattr(row, setting) for row in rows.rows() if row.kind == kind]
+            self.assertEqual((min(values), max(values)), (low, high), kind)
+
+    def test_what_guards_has_stratwire_and_its_floor(self):
+        guarded = [row for row in rows.rows() if row.check]
+        self.assertEqual({row.kind for row in guarded}, set(rows.KINDS) - {"size"})
+        for row in guarded:
+            self.assertLessEqual({"stratwire", row.floor}, set(row.servers), row.name)
+
     def test_a_server_whose_program_is_not_there_says_what_to_install(self):
         absent = rows.Server("x", ("x",), needs="/no/such/program", package="some-package")
         self.assertIn("some-package", absent.missing)
@@ -96,17 +114,18 @@ class PlotTest(unittest.TestCase):
             self.assertTrue(all(low <= tick <= high * 1.001 for tick in ticks), ticks)
 
     def test_percentiles_of_rounds_together(self):
-        points = report.percentile_points([latency(*range(1, 51)), latency(*range(51, 101))])
+        points = figures.percentile_points([latency(*range(1, 51)), latency(*range(51, 101))], 0.004)
         self.assertEqual(points[0], (1, 1))
         at_90 = min(points, key=lambda point: abs(point[0] - 10))
         self.assertAlmostEqual(at_90[1], 90, delta=2)
 
 
 class PageTest(unittest.TestCase):
+    RUN = {**dict.fromkeys(("machine", "cores", "kernel", "compiler", "flags", "commit", "command", "started",
+                            "rounds", "window_s", "warmup_s"), "<x>"), "changed": False, "load_before": 0.0}
+
     def page_of(self, measurements):
-        run = dict.fromkeys(("machine", "cores", "kernel", "compiler", "flags", "commit", "command", "started",
-                             "rounds", "window_s", "warmup_s"), "<x>")
-        run.update(changed=False, load_before=0.0)
+        run = self.RUN
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "run.json")
             with open(path, "w", encoding="utf-8") as file:
@@ -126,11 +145,13 @@ class PageTest(unittest.TestCase):
                 extra = {"latency_ns": latency(*range(1, 200))} if kind in ("rate", "round-trip") else {}
                 for place in (1, 2):
                     one = measurement(name, kind=kind, **extra)
-                    one.update(row=f"{kind} {place}", connections=10 ** place, message_bytes=159 * place)
+                    one.update(row=f"{kind} {place}", connections=10 ** place, message_bytes=159 * place,
+                               channels=20 ** place)
                     measurements.append(one)
         page, markdown = self.page_of(measurements)
         plots = re.findall(r"<svg.*?</svg>", page, re.S)
-        self.assertEqual(len(plots), 1 + 1 + 4 + 2)
+        # Fan-out, two rows with latencies of two kinds, cost, channels, sizes.
+        self.assertEqual(len(plots), 1 + 4 + 1 + 2 + 3)
         for plot in plots:
             xml.etree.ElementTree.fromstring(plot)
         for kind in rows.KINDS:
@@ -139,6 +160,22 @@ class PageTest(unittest.TestCase):
         self.assertIn("&lt;gone&gt;", page)
         self.assertNotIn("<x>", page)
         self.assertNotIn("src=", page)
+
+    def test_other_benches_and_instructions_have_tables(self):
+        def figure(row, floor, values):
+            return {"bench": "codecs", "row": row, "unit": "ns", "more_is_better": False, "floor": floor,
+                    "values": values}
+
+        whole = {"run": self.RUN, "load": {}, "failures": [], "instructions": {"JSON <encode>": 842.5},
+                 "figures": [figure("memcpy", "", [2, 2]), figure("decode <fast>", "memcpy", [20, 22])]}
+        with tempfile.TemporaryDirectory() as folder:
+            page, markdown = report.write(whole, os.path.join(folder, "x"))
+            with open(page, encoding="utf-8") as file:
+                self.assertRegex(file.read(), "decode &lt;fast&gt;.*>10.5<.*JSON &lt;encode&gt;.*842")
+            with open(markdown, encoding="utf-8") as file:
+                text = file.read()
+        self.assertIn("| decode <fast> | 21 | ns | 20..22 | 10.5 |", text)
+        self.assertIn("| JSON <encode> | 842 |", text)
 
 
 if __name__ == "__main__":

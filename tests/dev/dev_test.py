@@ -43,6 +43,9 @@ class Usage(unittest.TestCase):
                                  (["fuzz", "--seconds", "x"], "--seconds needs a number, not 'x'"),
                                  (["bench", "fast"], "no bench 'fast'; there are: "),
                                  (["bench", "--fast"], "no option '--fast'"),
+                                 (["bench", "--", "--fast"], "unrecognized arguments: --fast"),
+                                 (["bench", "--check", "peer"], "--check has no part of bench 'peer'"),
+                                 (["bench", "--check", "--", "--against", "no.json"], "no file no.json"),
                                  (["deps", "dmeo"], "'dmeo' is no verb"),
                                  (["clean", "-a"], "--all or nothing")):
             with self.subTest(arguments=arguments):
