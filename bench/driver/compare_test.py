@@ -158,12 +158,12 @@ class ResultsTest(unittest.TestCase):
 
     def test_the_newest_of_the_same_machine_kind_is_taken(self):
         with tempfile.TemporaryDirectory() as folder:
-            paths = [self.write(folder, "a.json", started="2026-11-20"),
-                     self.write(folder, "b.json", started="2026-11-22"),
+            paths = [self.write(folder, "a.json", started="2026-11-22"),
+                     self.write(folder, "b.json", started="2026-11-20"),
                      self.write(folder, "c.json", started="2026-11-24", machine="Intel"),
                      self.write(folder, "d.json", started="2026-11-23", cores=64)]
             read = [(path, results.read(path)) for path in paths]
-            self.assertEqual(results.newest_of_kind(read, RUN)[0], paths[1])
+            self.assertEqual(results.newest_of_kind(read, RUN)[0], paths[0])
             self.assertIsNone(results.newest_of_kind(read, {**RUN, "machine": "ARM"}))
 
     def test_what_was_written_is_read_again_with_five_digits(self):
