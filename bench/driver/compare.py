@@ -10,6 +10,8 @@ import dataclasses
 import results
 
 TENTH = 0.10
+# With fewer, nobody knows the noise.
+ROUNDS_MIN = 3
 INSTRUCTIONS_TOLERANCE = 0.005
 # Compared beside what a row is about: name of the part, unit, and the kinds of rows of load.
 PARTS = (("p99", "us", ("rate", "round-trip")), ("cpu", "CPU-s per million", ("rate",)))
@@ -21,7 +23,7 @@ class Finding:
     bench: str
     key: str
     what: str       # the unit or the part
-    verdict: str    # same, slower, faster, missing, new
+    verdict: str    # same, slower, faster, missing, new, few (rounds)
     then: tuple = None  # ratio to the floor: median, smallest, largest
     now: tuple = None
     change: float = 0.0  # Of the speed: -0.2 is a fifth slower.
@@ -84,6 +86,9 @@ def compare_one(place, before, after):
         if not values or not now or min(*values, *now, 1) <= 0:
             found.append(Finding(*place, what, "missing" if values else "new"))
             continue
+        if min(len(values), len(now)) < ROUNDS_MIN:
+            found.append(Finding(*place, what, "few"))
+            continue
         verdict, change = verdict_of(values, now, more)
         found.append(Finding(*place, what, verdict, results.median_and_spread(values),
                              results.median_and_spread(now), change))
@@ -111,7 +116,8 @@ def lines(findings):
     for f in changed:
         out.append(f"| {f.bench} | {f.key.replace(' | ', ', ')} | {f.what} | {span(f.then)} | {span(f.now)} "
                    f"| {f.change:+.0%} | {f.verdict} |")
-    for verdict, text in (("missing", "measured then, not now"), ("new", "not in the committed result")):
+    for verdict, text in (("missing", "measured then, not now"), ("new", "not in the committed result"),
+                          ("few", f"less than {ROUNDS_MIN} rounds, not compared")):
         out += [f"- {text}: {f.bench}, {f.key.replace(' | ', ', ')} ({f.what})" for f in findings
                 if f.verdict == verdict]
     same = sum(f.verdict == "same" for f in findings)

@@ -60,6 +60,13 @@ class CompareTest(unittest.TestCase):
         self.assertEqual(verdicts(then, with_floor(figure(values=(21.5, 21.6, 21.7)))),
                          {("decode", "ns"): "same"})
 
+    def test_the_noise_of_two_rounds_is_not_known(self):
+        then = with_floor(figure(values=(20, 20)))
+        self.assertEqual(verdicts(then, with_floor(figure(values=(40, 40)))), {("decode", "ns"): "few"})
+        half_failed = with_floor(figure(values=(20, None, 20)))
+        self.assertEqual(verdicts(half_failed, with_floor(figure(values=(40, 40, 40)))),
+                         {("decode", "ns"): "few"})
+
     def test_a_slower_machine_is_not_a_slower_program(self):
         then = with_floor(figure(values=(20, 21, 20)))
         now = with_floor(figure(values=(40, 42, 40)), floor=(4, 4, 4))
@@ -92,14 +99,14 @@ class CompareTest(unittest.TestCase):
         def row(name, values):
             return figure("fan-out", values, "fan-out | floor_log", name=name)
 
-        then = [row("floor_log", (2, 2)), row("ws", (20, 20)), row("stratwire", (4, 4))]
-        now = [row("floor_log", (2, 2)), row("ws", (90, 90)), row("stratwire", (4, 4))]
+        then = [row("floor_log", (2, 2, 2)), row("ws", (20, 20, 20)), row("stratwire", (4, 4, 4))]
+        now = [row("floor_log", (2, 2, 2)), row("ws", (90, 90, 90)), row("stratwire", (4, 4, 4))]
         self.assertEqual(verdicts(then, now), {("fan-out | stratwire", "ns"): "same"})
 
     def test_of_a_rate_the_tail_and_the_cpu_are_guarded_too(self):
         def row(name, p99, cpu):
-            return figure("rate", (2, 2), "rate | floor", name=name, kind="rate",
-                          parts={"p99": [p99, p99], "cpu": [cpu, cpu]})
+            return figure("rate", (2, 2, 2), "rate | floor", name=name, kind="rate",
+                          parts={"p99": [p99] * 3, "cpu": [cpu] * 3})
 
         then = [row("floor", 4, 1), row("stratwire", 5, 1.1)]
         now = [row("floor", 4, 1), row("stratwire", 9, 1.1)]

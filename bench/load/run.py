@@ -235,16 +235,16 @@ class Bench:
     def window(self):
         """So long that all rounds fit into the budget."""
         o = self.options
-        count = overhead = 0
-        for row in self.rows:
-            servers = len(row_servers(row, self.servers))
-            count += servers
-            overhead += servers * (OVERHEAD_S + OVERHEAD_S_PER_CONNECTION * row.connections +
-                                   row.window_min_s + o.warmup)
         if o.window:
             return o.window
-        fits = (o.budget / o.rounds - overhead) / max(1, count)
-        return round(min(3.0, max(0.3, fits)), 2)
+
+        def round_s(window_s):
+            return sum(len(row_servers(row, self.servers)) *
+                       (OVERHEAD_S + OVERHEAD_S_PER_CONNECTION * row.connections + o.warmup +
+                        max(window_s, row.window_min_s)) for row in self.rows)
+
+        windows = [hundredths / 100 for hundredths in range(30, 301)]
+        return max((w for w in windows if round_s(w) * o.rounds <= o.budget), default=windows[0])
 
 
 def row_servers(row, servers):
@@ -344,7 +344,8 @@ def end_by_signal(*_):
 
 
 def main(arguments):
-    signal.signal(signal.SIGTERM, end_by_signal)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end_by_signal)
     # Where Debian puts servers; not in everybody's path.
     os.environ["PATH"] += ":/usr/sbin"
     options = parse(arguments)

@@ -113,6 +113,17 @@ class PlotTest(unittest.TestCase):
             self.assertTrue(2 <= len(ticks) <= 9, (low, high, ticks))
             self.assertTrue(all(low <= tick <= high * 1.001 for tick in ticks), ticks)
 
+    def test_a_long_legend_has_lines_and_stays_inside(self):
+        names = [f"server_{i}" for i in range(9)]
+        places = list(svg.legend_places(names))
+        self.assertEqual([name for name, _, _ in places], names)
+        self.assertGreater(len({y for _, _, y in places}), 1)
+        for name, x, _ in places:
+            self.assertLessEqual(x + 22 + 6.4 * len(name), svg.WIDTH)
+        plot = svg.Plot("t", "x", "y", names)
+        plot.set_y(0, 1)
+        self.assertGreater(plot.y.end, max(y for _, _, y in places))
+
     def test_percentiles_of_rounds_together(self):
         points = figures.percentile_points([latency(*range(1, 51)), latency(*range(51, 101))], 0.004)
         self.assertEqual(points[0], (1, 1))

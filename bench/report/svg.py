@@ -5,6 +5,7 @@ import math
 
 WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 64, 14, 34, 46
+LEGEND_LINE = 15
 
 # One colour per server, the same in every plot; all keep their distance for colour-blind readers.
 COLOURS = {"stratwire": "#0b62c4", "stratwire_threads": "#6baed6", "stratwire_2_io": "#9ecae1", "uws": "#d94801",
@@ -69,19 +70,32 @@ def log_range(values):
             min((step for step in steps if step >= high), default=high))
 
 
+def legend_places(names):
+    """(name, x, y) of each, in as many lines as they need."""
+    x, y = LEFT, TOP
+    for name in names:
+        width = 34 + 6.4 * len(name)
+        if x + width > WIDTH and x > LEFT:
+            x, y = LEFT, y + LEGEND_LINE
+        yield name, x, y
+        x += width
+
+
 class Plot:
     """One picture. Set x and y before drawing."""
 
     def __init__(self, title, x_label, y_label, names=()):
         self.parts = []
-        self.title, self.x_label, self.y_label, self.names = title, x_label, y_label, names
+        self.title, self.x_label, self.y_label = title, x_label, y_label
+        self.legend = list(legend_places(names))
         self.x = self.y = None
 
     def set_x(self, low, high, log=False):
         self.x = Axis(low, high, LEFT, WIDTH - RIGHT, log)
 
     def set_y(self, low, high, log=False):
-        self.y = Axis(low, high, HEIGHT - BOTTOM, TOP + 18, log)
+        below = max((y for _, _, y in self.legend), default=TOP)
+        self.y = Axis(low, high, HEIGHT - BOTTOM, below + 18, log)
 
     def text(self, x, y, text, anchor="middle", size=11, extra=""):
         self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
@@ -122,13 +136,11 @@ class Plot:
             self.segment(middle, self.y.at(low), middle, self.y.at(high), 'stroke="#000" opacity="0.55"')
 
     def _legend(self):
-        x = LEFT
-        for name in self.names:
+        for name, x, y in self.legend:
             colour = colour_of(name)
             dash = ' stroke-dasharray="5 3"' if name.startswith("floor") else ""
-            self.segment(x, TOP + 2, x + 18, TOP + 2, f'stroke="{colour}" stroke-width="3"{dash}')
-            self.text(x + 22, TOP + 6, name, "start")
-            x += 34 + 6.4 * len(name)
+            self.segment(x, y + 2, x + 18, y + 2, f'stroke="{colour}" stroke-width="3"{dash}')
+            self.text(x + 22, y + 6, name, "start")
 
     def svg(self):
         self.text(LEFT, 18, self.title, "start", 13, 'font-weight="600"')
