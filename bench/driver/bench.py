@@ -37,6 +37,8 @@ import rows as load_rows  # noqa: E402
 
 NOTHING_TO_COMPARE = 4
 LOAD_S, LOAD_CHECK_S = 600, 110
+# Google Benchmark programs begin no further round after so long.
+PROGRAMS_S = 120
 # Of the rows that are measured a second time.
 LOAD_AGAIN_WINDOW_S = 1.0
 END_S_MAX = 10
@@ -96,8 +98,13 @@ class Run:
         chosen = [program for program in programs.PROGRAMS if program.name in names]
         google = [program for program in chosen if program.google]
         documents = {program.name: [] for program in chosen}
-        rounds = self.options.rounds or programs.ROUNDS
+        o = self.options
+        rounds = o.rounds or programs.ROUNDS
+        begin = time.monotonic()
         for number in range(rounds if google else 0):
+            if not o.rounds and number >= compare.ROUNDS_MIN and time.monotonic() - begin > PROGRAMS_S:
+                self.progress(f"{number} rounds are enough: the machine is busy")
+                break
             self.progress(f"round {number + 1} of {rounds}: {', '.join(p.name for p in google)}")
             for program in google:
                 documents[program.name].append(self.start(program))

@@ -30,9 +30,9 @@ namespace {
 
 using telemetry::monotonic_ns;
 
-constexpr std::size_t kTrips = 300'000;
-constexpr std::size_t kWarmUpTrips = 20'000;
-constexpr std::size_t kItemsPerIteration = 1'000'000;
+constexpr std::size_t kTrips = 100'000;
+constexpr std::size_t kWarmUpTrips = 10'000;
+constexpr std::size_t kItemsPerIteration = 200'000;
 
 /// Moves this thread to one of the cores that the process may use.
 bool pin(int nth) {
