@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs every bench and writes one result, or compares with the committed one.
 
-  ./dev bench [-- OPTIONS]                   everything, some 14 minutes: bench/results/<date>-<commit>.json,
+  ./dev bench [-- OPTIONS]                   everything, some 12 minutes: bench/results/<date>-<commit>.json,
                                              .html (a page of plots) and .md (a table)
   ./dev bench --check [NAME...] [-- OPTIONS] what guards, some 5 minutes; compares ratios to floors with the
                                              newest committed result of this machine kind, and instruction

@@ -173,6 +173,16 @@ class ResultsTest(unittest.TestCase):
             self.assertEqual(results.newest_of_kind(read, RUN)[0], paths[0])
             self.assertIsNone(results.newest_of_kind(read, {**RUN, "machine": "ARM"}))
 
+    def test_a_result_of_another_format_is_left_out_with_a_word(self):
+        with tempfile.TemporaryDirectory() as folder:
+            good, other = self.write(folder, "a.json"), os.path.join(folder, "b.json")
+            with open(other, "w", encoding="utf-8") as file:
+                file.write('{"format": 0}')
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                self.assertEqual([path for path, _ in results.readable([other, good])], [good])
+            self.assertIn("b.json is no result of format 1", said.getvalue())
+
     def test_what_was_written_is_read_again_with_five_digits(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "x.json")

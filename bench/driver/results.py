@@ -151,7 +151,16 @@ def committed():
                             capture_output=True, text=True, check=False)
     paths = [os.path.join(machine.ROOT, line) for line in listed.stdout.split("\n")
              if line and not os.path.basename(line).startswith("instructions-")]
-    return [(path, read(path)) for path in paths if os.path.exists(path)]
+    return list(readable(path for path in paths if os.path.exists(path)))
+
+
+def readable(paths):
+    """(path, whole) of each; says which are of another format."""
+    for path in paths:
+        try:
+            yield path, read(path)
+        except ValueError as wrong:
+            print(f"- left out: {wrong}")
 
 
 def newest_of_kind(results, run):
