@@ -141,12 +141,12 @@ def compare_counts(then, now):
             out.append(f"- counted then, not now: {name}")
             worse = True
         elif name not in then:
-            out.append(f"- not in the committed counts: {name}, {now[name]:g} instructions")
+            out.append(f"- not in the committed counts: {name}, {now[name]:.1f} instructions")
         elif abs(now[name] / then[name] - 1) > INSTRUCTIONS_TOLERANCE:
             more = now[name] > then[name]
             worse = worse or more
-            out.append(f"- {'more' if more else 'fewer'} instructions: {name}, {then[name]:g} then, "
-                       f"{now[name]:g} now ({now[name] / then[name] - 1:+.1%})")
+            out.append(f"- {'more' if more else 'fewer'} instructions: {name}, {then[name]:.1f} then, "
+                       f"{now[name]:.1f} now ({now[name] / then[name] - 1:+.1%})")
     if not worse and not out:
         out.append(f"- all {len(now)} counts as they were (to {INSTRUCTIONS_TOLERANCE:.1%})")
     return out, worse

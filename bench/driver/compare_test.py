@@ -136,8 +136,8 @@ class CountsTest(unittest.TestCase):
         self.assertEqual(compare.compare_counts({"a": 1000}, {"a": 1004})[1], False)
         lines, worse = compare.compare_counts({"a": 1000, "b": 10}, {"a": 1006, "b": 9})
         self.assertTrue(worse)
-        self.assertIn("- more instructions: a, 1000 then, 1006 now (+0.6%)", lines)
-        self.assertIn("- fewer instructions: b, 10 then, 9 now (-10.0%)", lines)
+        self.assertIn("- more instructions: a, 1000.0 then, 1006.0 now (+0.6%)", lines)
+        self.assertIn("- fewer instructions: b, 10.0 then, 9.0 now (-10.0%)", lines)
 
     def test_fewer_and_new_are_said_and_no_fault_but_missing_is(self):
         self.assertEqual(compare.compare_counts({"a": 100}, {"a": 90, "b": 1})[1], False)
