@@ -87,8 +87,7 @@ def write(run, counts):
     path = path_of(run)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
-        json.dump({**{name: run[name] for name in (*CIRCUMSTANCES, "commit", "changed")},
-                   "counts": counts}, file, indent=1)
+        json.dump({**{name: run[name] for name in CIRCUMSTANCES}, "counts": counts}, file, indent=1)
         file.write("\n")
     return path
 

@@ -112,6 +112,17 @@ class GeneratorTest(unittest.TestCase):
                            "--channels", "2", "--per-connection", "2")
         self.assertEqual((report["messages"], report["lost"], report["not_ours"]), (6, 2, 0))
 
+    def test_above_a_thousand_channels_keys_are_to_base_36(self):
+        report = report_of([data(seq, key=key) for seq in (1, 2, 4) for key in ("00A", "1JJ")],
+                           "--channels", "2000", "--per-connection", "2000")
+        self.assertEqual((report["messages"], report["lost"], report["not_ours"]), (6, 2, 0))
+
+    def test_events_are_counted_as_prices_are(self):
+        events = [f'{{"type":"Event","ch":"prices:SOL-USDC","seq":{seq},"event":"T","data":1}}'
+                  for seq in (1, 2, 5)]
+        report = report_of(events)
+        self.assertEqual((report["messages"], report["lost"], report["disordered"]), (3, 2, 0))
+
     def test_a_channel_that_was_not_asked_for_is_a_fault(self):
         report = report_of([data(1, key=key) for key in ("000", "001", "002")], "--channels", "3",
                            "--per-connection", "1")
