@@ -22,7 +22,8 @@ namespace stratwire::cli {
 namespace {
 
 constexpr const char* kExitCodes =
-    "Exit codes: 0 ok, 1 something was lost or a line was bad, 2 wrong arguments, 3 could not "
+    "Exit codes: 0 ok, 1 something was lost (or --exit-on-close was cut off) or a line was bad, "
+    "2 wrong arguments, 3 could not "
     "connect, 4 refused by the server.";
 
 constexpr const char* kSubFooter =

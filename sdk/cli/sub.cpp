@@ -21,6 +21,9 @@ using Clock = std::chrono::steady_clock;
 /// How long Ctrl-C, --seconds and a reader that has gone may go unnoticed while nothing comes.
 constexpr std::chrono::milliseconds kLookAround{50};
 constexpr std::uint64_t kGapsTold = 8;
+// RFC 6455 7.4.1.
+constexpr std::uint16_t kNormal = 1000;
+constexpr std::uint16_t kGoingAway = 1001;
 
 template <class T>
 concept Data = std::same_as<T, PriceUpdate> || std::same_as<T, AccountUpdate> ||
@@ -74,6 +77,7 @@ class Subscriber {
   std::string line_{};
   bool done_ = false;
   bool gave_up_ = false;
+  bool cut_off_ = false;
   std::size_t refused_ = 0;
   std::set<std::string> hinted_{};
   std::uint64_t gaps_told_ = 0;
@@ -114,7 +118,11 @@ void Subscriber::notice(const StateEvent& event) {
     case ConnectionWatch::Verdict::go_on:
       return;
     case ConnectionWatch::Verdict::lost:
-      done_ = done_ || options_.on_close == OnClose::exit;
+      if (options_.on_close != OnClose::exit) return;
+      done_ = true;
+      // As servers end that have sent everything; after anything else nobody knows what came behind
+      // the last message.
+      cut_off_ = event.close_code != kNormal && event.close_code != kGoingAway;
       return;
     case ConnectionWatch::Verdict::give_up:
       done_ = true;
@@ -199,6 +207,10 @@ void Subscriber::wait_for_more() {
 int Subscriber::exit_code() const {
   if (refused_ != 0) return kExitRefused;
   if (gave_up_ || !watch_.was_connected()) return kExitNotConnected;
+  if (cut_off_) {
+    say("cut off: what the server had behind the last message did not come");
+    return kExitLost;
+  }
   return tally_.clean(client_.metrics()) ? kExitOk : kExitLost;
 }
 

@@ -255,9 +255,16 @@ int run(Options options) {
   if (runner) runner->stop();
   const auto drained = server.drain(options.drain_timeout);
   if (!drained.ok()) log(LogLevel::warning, drained.error().message());
-  log(LogLevel::info,
-      end_line(server.stats(), runner ? runner->report() : FeedReport{}, loaded->skipped));
-  return drained.ok() || asked ? kExitOk : kExitFailed;
+  const auto stats = server.stats();
+  log(LogLevel::info, end_line(stats, runner ? runner->report() : FeedReport{}, loaded->skipped));
+  if (asked) return kExitOk;
+  if (stats.slow_consumers != 0) {
+    log(LogLevel::warning,
+        std::to_string(stats.slow_consumers) +
+            " times a reader was closed with 4101 because it took nothing, or too "
+            "little; what it had not got by the end it will not get (see --stall)");
+  }
+  return drained.ok() && stats.slow_consumers == 0 ? kExitOk : kExitFailed;
 }
 
 }  // namespace

@@ -4,8 +4,10 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -25,8 +27,8 @@ constexpr const char* kFooter =
     "Environment: WS_HOST, WS_PORT or PORT, WS_PING_INTERVAL (seconds), LOG_LEVEL.\n"
     "SIGTERM and SIGINT: sends what waits, closes every connection with 1001, ends. A second one: "
     "ends at once.\n"
-    "Exit codes: 0 ok, 1 readers did not get everything, 2 wrong option or input file, 3 can't "
-    "listen.\n"
+    "Exit codes: 0 ok, or ended by a signal; 1 a reader did not get everything (one that left by "
+    "itself does not count), 2 wrong option or input file, 3 can't listen.\n"
     "Example: stratwire-server --demo   and then   stratwire sub ws://127.0.0.1:8080 'prices:*'";
 
 std::string toml_key(const Setting& setting) {
@@ -99,6 +101,11 @@ Problem apply_toml_entry(Merged& merged, const std::string& place, std::string_v
 }
 
 Problem apply_toml(Merged& merged, const std::string& path) {
+  std::error_code unknown;
+  // The parser takes a directory for an empty file.
+  if (std::filesystem::is_directory(path, unknown)) {
+    return path + ": is a directory; give --config a TOML file";
+  }
   toml::table table;
   try {
     table = toml::parse_file(path);

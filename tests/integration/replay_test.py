@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -132,6 +133,21 @@ class Replay(unittest.TestCase):
         self.assertEqual(server.finish(), 0, server.transcript())
         self.assertEqual(len(lines), 200_000)
         self.assertIn("0 gaps", server.err[-1])
+
+    def test_a_reader_that_was_closed_as_too_slow_shows_on_both_sides(self):
+        write_csv(self.csv, ticks(400_000))
+        server, urls = self.serve(self.csv, "--wait-subscribers", 1, "--lane-bytes", 65536,
+                                  "--stall", "500ms")
+        with Program("stratwire", "sub", urls["tcp"], "prices:*", "--stats",
+                     "--exit-on-close") as reader:
+            reader.wait_for_line("connected to")
+            reader.signal(signal.SIGSTOP)
+            server.wait_for_line("slow consumer")
+            reader.signal(signal.SIGCONT)
+            self.assertEqual(reader.finish(), 1, reader.transcript())
+            self.assertIn("cut off", reader.err[-1])
+        self.assertEqual(server.finish(), 1, server.transcript())
+        self.assertLess(summary_of(reader)["received"], 400_000)
 
     def test_the_recorded_pace_and_speed(self):
         rows = [f"{i * 100_000_000},v,s,bid,{i + 1},1,0" for i in range(6)]  # Half a second.
