@@ -52,7 +52,7 @@ struct Connection {
   bool drained = false;        ///< Stands in Fanout::drained.
   bool failed = false;         ///< Fanout has told of its end; nothing more is sent.
   bool slow = false;           ///< Fanout has told that it is beyond its hard limit.
-  bool counted = true;         ///< In Core::connections; refused ones are not.
+  bool counted = true;         ///< In Core::connections; one too many is not.
   bool ping_sent = false;
   bool shutdown_when_sent = false;  ///< Say that no more comes as soon as the lane is empty.
 

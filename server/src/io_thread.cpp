@@ -19,8 +19,8 @@ constexpr std::uint64_t kWakeupToken = ~std::uint64_t{0};
 /// Looks of one that spins, of which the last is at every descriptor.
 constexpr std::uint32_t kLooksPerWait = 4;
 constexpr std::size_t kAcceptsPerTurn = 256;
-/// Connections that are told at the same time that the server is full.
-constexpr std::size_t kRefusedMax = 1024;
+/// Connections beyond connections_max that may ask for a page, or be told that the server is full.
+constexpr std::size_t kSurplusMax = 1024;
 /// Messages that the hub takes between two rounds of writing: enough that a frame costs little of
 /// a send(), few enough that they are still in the cache when they are sent.
 constexpr std::size_t kMessagesPerTurn = 1024;
@@ -325,13 +325,14 @@ void IoThread::accept(transport::Listener& listener) {
       pause_accepting(accepted);
       return;
     }
+    accept_fails_ = false;
     ShardCounters& counters = core_.figures[index_].counters;
     counters.accepted.add();
     // relaxed: only this thread adds, and one more or less for a moment does no harm.
     if (core_.connections.load(std::memory_order_relaxed) >= core_.config.connections_max) {
       // Beyond that many it is not even told.
-      if (shard_.refused_connections() < kRefusedMax) {
-        shard_.refuse_full(std::move(accepted.socket), now_);
+      if (shard_.surplus_connections() < kSurplusMax) {
+        shard_.adopt_surplus(std::move(accepted.socket), now_);
       } else {
         counters.handshakes_refused.add();
       }
@@ -356,9 +357,13 @@ void IoThread::hand_over(transport::Socket socket) {
 }
 
 void IoThread::pause_accepting(const transport::AcceptResult& why) {
-  core_.log(LogLevel::error, why.status == transport::AcceptStatus::out_of_descriptors
-                                 ? "out of descriptors: raise 'ulimit -n' or lower connections_max"
-                                 : "accept failed, errno " + std::to_string(why.error));
+  // Once, however long it lasts.
+  if (!std::exchange(accept_fails_, true)) {
+    core_.log(LogLevel::error,
+              why.status == transport::AcceptStatus::out_of_descriptors
+                  ? "out of descriptors: raise 'ulimit -n' or lower connections_max"
+                  : "accept failed, errno " + std::to_string(why.error));
+  }
   // Level-triggered: without a pause the loop would spin on the same connection.
   accept_paused_ = true;
   accept_again_ms_ = now_.ms + Shard::kTickMs;

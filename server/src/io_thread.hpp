@@ -111,6 +111,7 @@ class IoThread final : private ShardHost {
   std::size_t next_thread_ = 0;  ///< Gets the next connection that is accepted here.
   std::int64_t accept_again_ms_ = 0;
   bool accept_paused_ = false;
+  bool accept_fails_ = false;  ///< Since the last connection that was accepted.
   static constexpr std::uint64_t kNobody = 0;
   std::uint64_t last_heard_ = kNobody;  ///< Token of the connection that was readable last.
   std::uint32_t looks_ = 0;

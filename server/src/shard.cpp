@@ -62,8 +62,18 @@ Connection& Shard::make_connection(transport::Socket socket) {
 }
 
 void Shard::adopt(transport::Socket socket, Now now) {
-  now_ = now;
+  begin(make_connection(std::move(socket)), now);
+}
+
+void Shard::adopt_surplus(transport::Socket socket, Now now) {
   Connection& c = make_connection(std::move(socket));
+  c.counted = false;
+  ++surplus_connections_;
+  begin(c, now);
+}
+
+void Shard::begin(Connection& c, Now now) {
+  now_ = now;
   c.handshake = std::make_unique<transport::ServerHandshake>();
   c.heard_at_ms = now.ms;
   c.deadline_ms = now.ms + core_.config.handshake_timeout.count();
@@ -287,7 +297,7 @@ void Shard::drop(Connection& c) {
   --open_connections_;
   dropped_.push_back(&c);
   if (!c.counted) {
-    --refused_connections_;
+    --surplus_connections_;
     return;
   }
   counters_.disconnected.add();

@@ -41,8 +41,8 @@ class Shard {
 
   /// A connection that was accepted, and counted in Core::connections.
   void adopt(transport::Socket socket, Now now);
-  /// A connection that was accepted and is one too many: it is told so and closed. Not counted.
-  void refuse_full(transport::Socket socket, Now now);
+  /// One too many, not counted: it may ask for a page; an upgrade is told that the server is full.
+  void adopt_surplus(transport::Socket socket, Now now);
   /// Something can be done with the connection of that token; one that is gone is passed over.
   void on_ready(const transport::Ready& ready, Now now);
   enum class Look : std::uint8_t { nothing, something, gone };
@@ -73,8 +73,8 @@ class Shard {
   /// Cuts every connection.
   void drop_all();
   [[nodiscard]] std::size_t open_connections() const noexcept { return open_connections_; }
-  /// Those of refuse_full() that have not gone yet.
-  [[nodiscard]] std::size_t refused_connections() const noexcept { return refused_connections_; }
+  /// Those of adopt_surplus() that have not gone yet.
+  [[nodiscard]] std::size_t surplus_connections() const noexcept { return surplus_connections_; }
   [[nodiscard]] std::vector<ConnectionStats> connection_stats() const;
 
  private:
@@ -102,6 +102,7 @@ class Shard {
   // shard.cpp: connections, time, ends
   [[nodiscard]] Connection* find(std::uint64_t token) noexcept;
   [[nodiscard]] Connection& make_connection(transport::Socket socket);
+  void begin(Connection& c, Now now);
   void publish_lag() noexcept;
   void tick();
   void beat();
@@ -182,7 +183,7 @@ class Shard {
   std::int64_t next_sweep_ms_ = 0;
   std::int64_t next_beat_ms_ = 0;
   std::size_t open_connections_ = 0;
-  std::size_t refused_connections_ = 0;
+  std::size_t surplus_connections_ = 0;
   bool published_ = false;  ///< A request brought a message to the hub on this thread.
   bool gone_away_ = false;
   bool closing_all_ = false;

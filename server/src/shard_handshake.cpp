@@ -34,24 +34,6 @@ std::string come_back_later(std::uint32_t wait_ms, std::string_view why) {
 
 }  // namespace
 
-void Shard::refuse_full(transport::Socket socket, Now now) {
-  now_ = now;
-  counters_.handshakes_refused.add();
-  Connection& c = make_connection(std::move(socket));
-  c.counted = false;
-  ++refused_connections_;
-  // It is read until it closes: with bytes unread the kernel would reset the connection and the
-  // peer might never see the answer.
-  c.handshake = std::make_unique<transport::ServerHandshake>();
-  if (closing_all_ || !host_.watch(c.socket.fd(), c.token, c.interest)) {
-    drop(c);
-  } else {
-    respond(c, come_back_later(core_.governor.come_back(now.ms, kFullWaitMs),
-                               "this server is full; try again later or another.\n"));
-  }
-  settle();
-}
-
 void Shard::read_handshake(Connection& c, std::span<char> input) {
   std::span<const char> rest = input;
   switch (c.handshake->feed(rest)) {
@@ -83,6 +65,12 @@ void Shard::respond(Connection& c, std::string_view response) {
 }
 
 void Shard::upgrade(Connection& c) {
+  if (!c.counted) {
+    counters_.handshakes_refused.add();
+    respond(c, come_back_later(core_.governor.come_back(now_.ms, kFullWaitMs),
+                               "this server is full; try again later or another.\n"));
+    return;
+  }
   const auto& offered = c.handshake->subprotocols();
   const auto known = std::ranges::find_if(offered, [](const std::string& name) {
     return name == kJsonProtocol || name == kMsgpackProtocol;

@@ -75,6 +75,7 @@ class Configuration(unittest.TestCase):
         self.refused_file('port = 80\nhost = "a\n', "server.toml:2")
         self.refused_file('demo = true\nreplay = "x.csv"\n', "server.toml:1", "leave one out")
         self.refused("--config", self.folder / "none.toml", says=["none.toml", "--config"])
+        self.refused("--config", self.folder, says=[str(self.folder), "directory", "--config"])
 
     def test_values_of_every_kind_are_read_from_a_file(self):
         config = self.toml('kinds = ["prices", "own"]\nlane_bytes = 65536\nspeed = 0.5\n'

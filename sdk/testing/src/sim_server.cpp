@@ -15,7 +15,7 @@ using transport::IoResult;
 constexpr int kFdBase = 0x4000'0000;
 /// As in IoThread.
 constexpr std::size_t kMessagesPerTurn = 1024;
-constexpr std::size_t kRefusedMax = 1024;
+constexpr std::size_t kSurplusMax = 1024;
 /// A record of a log that is kept whatever the budget says; and the largest that is published.
 constexpr std::size_t kRecordBytesMax = 4096;
 
@@ -116,14 +116,14 @@ void SimServer::Lane::accept_all() {
     core.figures[0].counters.accepted.add();
     // relaxed, here and below: the simulation has one thread.
     if (core.connections.load(std::memory_order_relaxed) >= core.config.connections_max) {
-      if (shard.refused_connections() >= kRefusedMax) {
+      if (shard.surplus_connections() >= kSurplusMax) {
         pipe->close(Side::server);
         continue;
       }
       watches_.push_back({fd_of(*pipe), 0, Interest::none, pipe.get()});
       const int fd = fd_of(*pipe);
-      shard.refuse_full(transport::Socket(fd, std::make_unique<ServerEnd>(std::move(pipe))),
-                        server_.look_at_clocks());
+      shard.adopt_surplus(transport::Socket(fd, std::make_unique<ServerEnd>(std::move(pipe))),
+                          server_.look_at_clocks());
       continue;
     }
     // relaxed: see above.

@@ -212,14 +212,23 @@ TEST(ServerLimits, HeadOfMoreThan8KiBIs431) {
   EXPECT_EQ(server.stats().handshakes_refused, 1U);
 }
 
+/// The answer to an upgrade that is refused.
+std::string refused_upgrade(const Server& server) {
+  const std::string request =
+      "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+  RawClient raw = RawClient::tcp(server.local_port());
+  EXPECT_TRUE(raw.send_bytes(request));
+  return raw.read_to_end();
+}
+
 TEST(ServerLimits, ConnectionsBeyondTheLimitAre503) {
   ServerConfig config = quiet_config();
   config.connections_max = 2;
   Server server = open_server(config);
   TestClient first(server);
   TestClient second(server);
-  RawClient third = RawClient::tcp(server.local_port());
-  const std::string answer = third.read_to_end();
+  const std::string answer = refused_upgrade(server);
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 ")) << answer;
   EXPECT_NE(answer.find("full"), std::string::npos) << answer;
   EXPECT_EQ(server.stats().handshakes_refused, 1U);
@@ -229,16 +238,6 @@ TEST(ServerLimits, ConnectionsBeyondTheLimitAre503) {
   eventually([&] { return server.stats().connections == 1; }, "the first one is gone");
   TestClient fourth(server);
   fourth.expect_silence();
-}
-
-/// The answer to an upgrade that is refused.
-std::string refused_upgrade(const Server& server) {
-  const std::string request =
-      "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-  RawClient raw = RawClient::tcp(server.local_port());
-  EXPECT_TRUE(raw.send_bytes(request));
-  return raw.read_to_end();
 }
 
 TEST(ServerLimits, UpgradesBeyondTheRateAreToldWhenToComeBack) {
@@ -276,6 +275,21 @@ TEST(ServerLimits, TheAnswerOfAFullServerReachesOneThatSentItsRequest) {
   EXPECT_EQ(server.stats().connections, 1U);
   EXPECT_EQ(server.stats().handshakes_refused, 20U);
   EXPECT_EQ(server.stats().disconnected, 0U) << "they never were connections";
+}
+
+TEST(ServerLimits, AFullServerStillSaysHowItIs) {
+  ServerConfig config = quiet_config();
+  config.connections_max = 1;
+  Server server = open_server(config);
+  TestClient first(server);
+  for (const std::string path : {"/health", "/stats"}) {
+    RawClient raw = RawClient::tcp(server.local_port());
+    ASSERT_TRUE(raw.send_bytes("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n"));
+    const std::string answer = raw.read_to_end();
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 ")) << path << ": " << answer;
+  }
+  EXPECT_EQ(server.stats().handshakes_refused, 0U);
+  EXPECT_EQ(server.stats().connections, 1U);
 }
 
 TEST(ServerLimits, DeadPeerIsPingedThenDropped) {
