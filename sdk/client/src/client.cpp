@@ -148,9 +148,9 @@ class Client::Impl {
   }
   /// Whatever is handed out is counted, for the gates.
   const Delivery* took(const Delivery* delivery) noexcept {
+    if (delivery == nullptr) return nullptr;
     // release: pairs with the acquire in ChannelGate::verdict(); what the strategy did with earlier
     // ones is seen by whoever sees that it has this one.
-    if (delivery == nullptr) return nullptr;
     gate_words_->taken.store(++taken_, std::memory_order_release);
     if (client::Hops::is_sample(*delivery)) [[unlikely]]
       in_hands_.record(telemetry::wall_ns() - delivery->received_at);

@@ -42,8 +42,8 @@ std::string wildcard_of(std::string_view channel) {
 
 void Gates::add(std::string channel, std::shared_ptr<Words> words, std::uint64_t newest) {
   if (newest != 0) {
-    // release: as in note(). When the message was read nobody has noted: it is old to every limit.
-    words->standing.store((newest << Words::kFlagBits) | Words::kData, std::memory_order_release);
+    // relaxed: as in note(). When the message was read nobody has noted: it is old to every limit.
+    words->standing.store((newest << Words::kFlagBits) | Words::kData, std::memory_order_relaxed);
   }
   refresh(channel, *words);
   channels_.insert_or_assign(std::move(channel), std::move(words));
@@ -88,8 +88,8 @@ void Gates::refresh(const std::string& channel, Words& words) const {
   // relaxed: only this thread writes it.
   const std::uint64_t before = words.standing.load(std::memory_order_relaxed);
   const std::uint64_t flag = followed(channel) ? Words::kFollowed : 0;
-  // release: as in note().
-  words.standing.store((before & ~Words::kFollowed) | flag, std::memory_order_release);
+  // relaxed: as in note().
+  words.standing.store((before & ~Words::kFollowed) | flag, std::memory_order_relaxed);
 }
 
 void Gates::refresh() const {
@@ -126,8 +126,8 @@ void Gates::forget_data(std::string_view wish) const {
     if ((channel != wish && wildcard_of(channel) != wish) || followed(channel)) continue;
     // relaxed: only this thread writes it.
     const std::uint64_t before = words->standing.load(std::memory_order_relaxed);
-    // release: as in note().
-    words->standing.store(before & ~(Words::kData | Words::kMissed), std::memory_order_release);
+    // relaxed: as in note().
+    words->standing.store(before & ~(Words::kData | Words::kMissed), std::memory_order_relaxed);
   }
 }
 
@@ -156,8 +156,8 @@ void Gates::gap_known(std::string_view channel) {
   Words& words = *gated->second;
   // relaxed: only this thread writes it.
   const std::uint64_t before = words.standing.load(std::memory_order_relaxed);
-  // release: as in note().
-  words.standing.store((before & ~Words::kData) | Words::kMissed, std::memory_order_release);
+  // relaxed: as in note().
+  words.standing.store((before & ~Words::kData) | Words::kMissed, std::memory_order_relaxed);
 }
 
 }  // namespace client

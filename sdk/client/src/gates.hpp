@@ -99,11 +99,11 @@ class Gates {
     const bool gap = std::holds_alternative<Gap>(delivery.body);
     // relaxed: only this thread writes it.
     const std::uint64_t before = words.standing.load(std::memory_order_relaxed);
-    // release: pairs with the acquire of `received_ns` and `live` in ChannelGate::verdict(); and it
-    // comes before the delivery is published to the strategy.
+    // relaxed: the gate relies on it only where it has seen a release that comes after this: of
+    // `received_ns`, of `live`, or of the ring by way of `taken`. Earlier it may see it or not.
     words.standing.store((index_ << Words::kFlagBits) | (before & Words::kFollowed) |
                              (gap ? Words::kMissed : Words::kData),
-                         std::memory_order_release);
+                         std::memory_order_relaxed);
     if (gap) return;
     // release: pairs with the acquire in ChannelGate::verdict(); `standing` is at least as new.
     words.received_ns.store(received.time_since_epoch().count(), std::memory_order_release);

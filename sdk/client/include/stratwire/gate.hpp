@@ -129,7 +129,8 @@ class ChannelGate {
     // acquire: pairs with the release in Gates::note(), which comes after `standing`:
     // the age is never that of a message newer than the one judged by.
     const std::int64_t received_ns = channel_->received_ns.load(std::memory_order_acquire);
-    // relaxed: ordered behind the loads above by their acquires.
+    // relaxed: ordered behind the loads above by their acquires; what was stored before what they
+    // saw is seen, and something newer may be.
     const std::uint64_t standing = channel_->standing.load(std::memory_order_relaxed);
     if ((standing & Words::kFollowed) == 0) return GateVerdict::not_subscribed;
     if ((standing & Words::kMissed) != 0) return GateVerdict::missed;
