@@ -257,7 +257,13 @@ void ClientLoop::report_to_mailbox() {
   const auto& sends = session_.sends();
   // What became of a message takes its place until the strategy has heard of it: one that sends
   // and never polls is told back_pressured, instead of its reports filling the memory.
-  const std::size_t messages = sends.size() + handing_.size() - handed_;
+  const auto is_report = [](const Hand& hand) {
+    const auto* const notice = std::get_if<session::action::HandNotice>(&hand);
+    return notice != nullptr && std::holds_alternative<Published>(notice->notice);
+  };
+  const auto reports = std::count_if(handing_.begin() + static_cast<std::ptrdiff_t>(handed_),
+                                     handing_.end(), is_report);
+  const std::size_t messages = sends.size() + static_cast<std::size_t>(reports);
   if (messages == reported_messages_ && sends.bytes() == reported_bytes_) return;
   reported_messages_ = messages;
   reported_bytes_ = sends.bytes();

@@ -77,6 +77,7 @@ const Delivery* ClientLoop::hand() {
       gates_.went_live();
     }
     delivery_.body = &notice_;
+    if (std::holds_alternative<Published>(notice_)) report_to_mailbox();
   }
   return &delivery_;
 }

@@ -103,6 +103,24 @@ TEST_P(ClientTest, AFullBufferSaysSoAndGoesOnWhenThereIsRoom) {
   }));
 }
 
+TEST_P(ClientTest, AHandlerHasTheWholeBufferToo) {
+  peer.stop_listening();
+  ClientConfig small = config();
+  small.send_buffer.messages_max = 3;
+  Client client = Client::open(small).value();
+  std::vector<SendStatus> said;
+  client.on<StateEvent>([&](const StateEvent& event) noexcept {
+    if (event.state != ClientState::backing_off || !said.empty()) return;
+    for (std::uint64_t id = 1; id <= 4; ++id) said.push_back(client.send("prices:A", kPrice, id));
+  });
+  ASSERT_TRUE(eventually([&] {
+    client.poll();
+    return !said.empty();
+  }));
+  using enum SendStatus;
+  EXPECT_EQ(said, (std::vector{ok, ok, ok, back_pressured}));
+}
+
 TEST_P(ClientTest, BytesAreBoundedToo) {
   peer.stop_listening();
   ClientConfig small = config();
