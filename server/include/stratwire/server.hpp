@@ -152,6 +152,12 @@ class Server {
   PublishStatus broadcast(const PriceUpdate& message) noexcept;
   PublishStatus broadcast(const AccountUpdate& message) noexcept;
   PublishStatus broadcast(const Event& message) noexcept;
+  template <Described T>
+  PublishStatus broadcast(const T& message) noexcept {
+    std::string& data = detail::data_buffer();
+    if (!encode_data(Codec::msgpack, message, data)) return PublishStatus::refused;
+    return broadcast(Event{described_name<T>(), RawValue{Codec::msgpack, data}});
+  }
 
   [[nodiscard]] ServerStats stats() const;
   /// At most `limit` connections, those furthest behind first.

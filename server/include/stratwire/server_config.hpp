@@ -133,7 +133,11 @@ struct ServerConfig {
 
   DrainConfig drain{};
 
-  /// Called for every line of the log, from any thread; empty = no log.
+  /// Called for every line of the log: what the server refuses, and what an operator should know.
+  /// Empty = no log.
+  ///
+  /// \thread any, I/O threads included: it must be quick, must not throw, and must not call the
+  ///         server
   std::function<void(LogLevel, std::string_view)> log{};
 
   [[nodiscard]] static std::vector<std::string> default_kinds();

@@ -31,7 +31,7 @@ enum class ClientState : std::uint8_t {
 /// A change of state, handed over in order with the messages.
 struct StateEvent {
   ClientState state = ClientState::connecting;
-  /// Counts connections from 1; messages after this event belong to this generation.
+  /// Counts tries to connect from 1; messages after this event belong to this generation.
   std::uint64_t generation = 0;
   /// Why; code ok where the change is not an error.
   Error cause{};
