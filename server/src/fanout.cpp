@@ -368,14 +368,28 @@ void Fanout::relieve(Cohort& cohort) {
   const std::uint64_t head = cohort.log.head();
   std::uint64_t slowest = head;
   for (Connection* const c : cohort.lagging) {
-    if (head - c->cursor > core_.config.lane_bytes_max ||
-        cohort.log.marks_from(c->cursor).size() > core_.config.lane_messages_max) {
-      lap(*c);
-    }
+    if (is_too_far_behind(*c)) lap(*c);
     slowest = std::min(slowest, c->cursor);
   }
   // Moving what is left costs as much as there is of it: wait until that is the smaller half.
   if (slowest - cohort.log.tail() > cohort.log.size() / 2) cohort.log.trim(slowest);
+}
+
+/// Only what was published counts: a paced publisher leaves no room for Heartbeats. They get as
+/// much room again, so that they can't pile up for ever.
+bool Fanout::is_too_far_behind(const Connection& c) const {
+  const std::size_t bytes_max = core_.config.lane_bytes_max;
+  const std::uint64_t bytes = c.cohort->log.head() - c.cursor;
+  const auto marks = c.cohort->log.marks_from(c.cursor);
+  if (count_data(marks) > core_.config.lane_messages_max || bytes > 2 * bytes_max) return true;
+  if (bytes <= bytes_max) return false;
+  std::uint64_t published = 0;
+  std::uint64_t begin = c.cursor;
+  for (const FrameMark& mark : marks) {
+    if (mark.is_data()) published += mark.end - begin;
+    begin = mark.end;
+  }
+  return published > bytes_max;
 }
 
 void Fanout::lap(Connection& c) {

@@ -114,6 +114,7 @@ class Fanout {
   void gather_times();
   void append_own_heartbeats(Cohort& cohort, Now now);
   void relieve(Cohort& cohort);
+  [[nodiscard]] bool is_too_far_behind(const Connection& c) const;
   void lap(Connection& c);
   void find_lapped(std::span<const FrameMark> marks);
   void tell_gap(Connection& c, const Lapped& lapped);

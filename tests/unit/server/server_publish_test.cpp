@@ -140,6 +140,9 @@ TEST(ServerPublish, DescribedStructsTravelAsEvents) {
   const auto event = client.expect<Event>();
   EXPECT_EQ(event.type, "Fill");
   EXPECT_EQ(event.data.bytes, R"({"price":1.5,"note":"x"})");
+  ASSERT_EQ(server.broadcast(Fill{2.5, "y"}), PublishStatus::ok);
+  EXPECT_EQ(client.expect<Event>().data.bytes, R"({"price":2.5,"note":"y"})");
+  EXPECT_EQ(server.broadcast(Fill{std::nan(""), ""}), PublishStatus::refused);
 }
 
 TEST(ServerPublish, ABroadcastWithoutFormInOneCodecIsCounted) {

@@ -281,6 +281,46 @@ TEST(Shard, LosslessMessagesAreKeptBeyondTheSoftLimit) {
   EXPECT_EQ(rig.core().figures[0].counters.gaps.value(), 0U);
 }
 
+TEST(Shard, HeartbeatsTakeNoRoomFromWhatIsPublished) {
+  ServerConfig config = small_lanes();
+  config.heartbeat_interval = std::chrono::milliseconds(kBeatMs);
+  config.stall_max = std::chrono::hours(1);
+  ShardRig rig(config);
+  RigClient client(rig);
+  client.send(Subscribe{{"prices:A"}, 1});
+  client.pipe().window = 10;
+  for (std::size_t i = 0; i < config.lane_messages_max; ++i) rig.publish("prices:A", price());
+  rig.advance(kBeatMs * static_cast<std::int64_t>(config.lane_messages_max));
+  client.pipe().window = SIZE_MAX;
+  rig.settle();
+  EXPECT_EQ(read_channel(client).size(), config.lane_messages_max);
+  EXPECT_EQ(rig.core().figures[0].counters.gaps.value(), 0U);
+}
+
+TEST(Shard, HeartbeatsTakeNoBytesFromItEither) {
+  ServerConfig config = small_lanes();
+  config.lane_messages_max = 1 << 20;
+  config.lane_bytes_max = 4 * 1'024;
+  config.heartbeat_interval = std::chrono::milliseconds(kBeatMs);
+  config.ping_interval = std::chrono::hours(1);
+  config.stall_max = std::chrono::hours(1);
+  ShardRig rig(config);
+  RigClient client(rig);
+  client.send(Subscribe{{"prices:A"}, 1});
+  client.pipe().window = 10;
+  constexpr std::size_t kMessages = 20;
+  for (std::size_t i = 0; i < kMessages; ++i) rig.publish("prices:A", price());
+  // relaxed: one thread.
+  const auto lag = [&] { return rig.core().figures[0].lag_bytes.load(std::memory_order_relaxed); };
+  ASSERT_LT(lag(), config.lane_bytes_max);
+  for (int i = 0; i < 100 && lag() <= config.lane_bytes_max; ++i) rig.advance(kBeatMs);
+  ASSERT_GT(lag(), config.lane_bytes_max);
+  EXPECT_EQ(rig.core().figures[0].counters.gaps.value(), 0U);
+  // As much room again, and no more.
+  rig.advance(200 * kBeatMs);
+  EXPECT_EQ(rig.core().figures[0].counters.gaps.value(), 1U);
+}
+
 TEST(Shard, BeyondTheHardLimitLosslessIsClosedWith4101WithoutAGap) {
   ServerConfig config = small_lanes();
   config.lane_hard_messages_max = 50;
