@@ -69,6 +69,8 @@ bool is_ours(std::string_view type) noexcept {
 std::string problem_of_line(const Error& error) {
   // Up to the cure, which is that of a message on the wire, not of a line.
   std::string text{error.context.empty() ? describe(error.code) : error.context};
+  const bool is_syntax = error.code == Errc::syntax;
+  if (is_syntax) text = error.member.empty() ? "no valid JSON from here on" : "is there twice";
   text.resize(std::min(text.find(';'), text.size()));
   if (text.ends_with('.')) text.pop_back();
   // "NaN and infinity ..." stays as it is.
@@ -77,7 +79,7 @@ std::string problem_of_line(const Error& error) {
   if (!error.member.empty()) text = quoted_member(error.member) + text;
   text += " (";
   text += to_string(error.code);
-  if (error.offset != 0) text += ", byte " + std::to_string(error.offset + 1);
+  if (error.offset != 0 || is_syntax) text += ", byte " + std::to_string(error.offset + 1);
   return text + ')';
 }
 

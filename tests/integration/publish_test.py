@@ -91,7 +91,7 @@ class Publish(unittest.TestCase):
                 (5, "something follows the message (trailing_bytes, byte 9)" + write),
                 (6, "member 'lamports': a number does not fit the type that the protocol gives it (out_of_range, "
                     "byte 49)" + write),
-                (7, "not valid JSON or MessagePack at this offset (syntax)" + write),
+                (7, "no valid JSON from here on (syntax, byte 1)" + write),
                 (8, "longer than 1048576 bytes; split it, or publish less of it")):
             self.assertEqual(program.err.count(f"stratwire: line {number}: {says}"), 1,
                              program.transcript())
