@@ -153,6 +153,7 @@ constexpr auto kLogNames = std::array{"LOG_LEVEL"sv};
 constexpr auto kWaitings =
     std::array{std::pair{"park"sv, Waiting::park}, std::pair{"yield"sv, Waiting::yield},
                std::pair{"spin"sv, Waiting::spin}};
+constexpr auto kIoUring = std::array{std::pair{"auto"sv, true}, std::pair{"off"sv, false}};
 constexpr auto kLogLevels =
     std::array{std::pair{"debug"sv, LogLevel::debug}, std::pair{"info"sv, LogLevel::info},
                std::pair{"warning"sv, LogLevel::warning}, std::pair{"warn"sv, LogLevel::warning},
@@ -188,6 +189,9 @@ constexpr Setting kSettings[] = {
     {"waiting", "HOW", "park", "park", {}, kThreads,
      "How I/O threads wait: park (sleep), yield, or spin (a core each, quickest)",
      [](Options& o, Text t) { return choice(o.server.waiting, t, kWaitings); }},
+    {"io-uring", "HOW", "off", "auto", {}, kThreads,
+     "Send to many connections in one system call: auto (where the system has io_uring) or off",
+     [](Options& o, Text t) { return choice(o.server.io_uring, t, kIoUring); }},
 
     {"inbox-messages", "N", "16384", "16384", {}, kLimits,
      "Messages that may wait between publishers and the hub, 64 to 32768",

@@ -43,7 +43,7 @@ void prefetch_ahead(std::span<Cohort* const> cohorts) noexcept {
 }  // namespace
 
 Fanout::Fanout(Core& core, ShardFigures& figures, ShardHost& host)
-    : core_(core), counters_(figures.counters), host_(host) {}
+    : core_(core), counters_(figures.counters), host_(host), may_batch_(core.config.io_uring) {}
 
 // ---- Routes
 
@@ -160,6 +160,7 @@ void Fanout::append(Cohort& cohort, std::span<const char> frame, FrameMark mark)
 
 void Fanout::write(Now now) {
   stamp_samples(now);
+  batches_ = is_batch_worthwhile();
   for (std::size_t i = 0; i < dirty_.size(); ++i) {
     if (i + 2 < dirty_.size()) {
       __builtin_prefetch(dirty_[i + 2], 1);
@@ -167,9 +168,10 @@ void Fanout::write(Now now) {
       if (!next.members.empty()) prefetch(*next.members.front());
       next.log.prefetch_buffer();
     }
-    dirty_[i]->dirty = false;
     write_cohort(*dirty_[i], now);
   }
+  run_batch(now);
+  for (Cohort* const cohort : dirty_) reset_log(*cohort);
   dirty_.clear();
 }
 
@@ -179,13 +181,58 @@ void Fanout::write_cohort(Cohort& cohort, Now now) {
     // Behind each send() the kernel has used the near caches for itself.
     if (i + 1 < count) prefetch(*cohort.members[i + 1]);
     Connection& c = *cohort.members[i];
-    if (!c.lagging) flush(c, now);
+    if (c.lagging) continue;
+    const auto waiting = cohort.log.from(c.cursor);
+    const bool alone = c.failed || waiting.empty() || !c.lane_unsent().empty();
+    if (!batches_ || alone || !c.socket.is_plain()) {
+      flush(c, now);
+      continue;
+    }
+    in_batch_[batch_->size()] = &c;
+    batch_->add(c.socket, waiting);
+    if (batch_->size() == transport::SendBatch::kMax) run_batch(now);
   }
+}
+
+/// What was said for the cohort is sent, but to those that lag.
+void Fanout::reset_log(Cohort& cohort) {
+  cohort.dirty = false;
   if (cohort.lagging.empty()) {
     cohort.log.reset(pool_);
   } else {
     relieve(cohort);
   }
+}
+
+bool Fanout::is_batch_worthwhile() {
+  if (!may_batch_) return false;
+  std::size_t sends = 0;
+  for (const Cohort* const cohort : dirty_) {
+    sends += cohort->members.size() - cohort->lagging.size();
+    if (sends >= transport::SendBatch::kWorthwhile) break;
+  }
+  if (sends < transport::SendBatch::kWorthwhile) return false;
+  if (!batch_) {
+    auto opened = transport::SendBatch::open();
+    if (opened.ok()) {
+      batch_ = *std::move(opened);
+    } else {
+      core_.log(LogLevel::info, opened.error().text);
+    }
+  }
+  may_batch_ = batch_ && batch_->usable();
+  return may_batch_;
+}
+
+void Fanout::run_batch(Now now) {
+  if (!batches_ || batch_->size() == 0) return;
+  const auto results = batch_->run();
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (i + 1 < results.size()) prefetch(*in_batch_[i + 1]);
+    // Once more, as after every send(): it may have been waited for.
+    if (wrote(*in_batch_[i], results[i], now)) flush(*in_batch_[i], now);
+  }
+  batches_ = batch_->usable();
 }
 
 transport::IoResult Fanout::send_waiting(Connection& c) {
@@ -211,27 +258,33 @@ void Fanout::flush(Connection& c, Now now) {
       if (c.shutdown_when_sent) c.socket.shutdown();
       return;
     }
-    const transport::IoResult result = send_waiting(c);
-    if (result.status == transport::IoStatus::would_block) {
-      begin_lagging(c, now);
-      return;
-    }
-    if (result.status != transport::IoStatus::ok) {
-      fail(c);
-      return;
-    }
-    if (c.phase == Connection::Phase::closing) {
-      // It takes what is on its way to it: the time for its answer begins when it has all.
-      c.deadline_ms = now.ms + limits::kCloseTimeout.count();
-    }
-    c.progress_ms = now.ms;
-    const std::size_t from_lane = std::min(result.bytes, lane_bytes);
-    sent(c, from_lane, result.bytes - from_lane);
-    if (result.bytes < lane_bytes + log_bytes) {
-      begin_lagging(c, now);
-      return;
-    }
+    if (!wrote(c, send_waiting(c), now)) return;
   }
+}
+
+/// False when the connection takes no more for now, or at all.
+bool Fanout::wrote(Connection& c, const transport::IoResult& result, Now now) {
+  if (result.status == transport::IoStatus::would_block) {
+    begin_lagging(c, now);
+    return false;
+  }
+  if (result.status != transport::IoStatus::ok) {
+    fail(c);
+    return false;
+  }
+  if (c.phase == Connection::Phase::closing) {
+    // It takes what is on its way to it: the time for its answer begins when it has all.
+    c.deadline_ms = now.ms + limits::kCloseTimeout.count();
+  }
+  c.progress_ms = now.ms;
+  const std::size_t lane_bytes = c.lane_unsent().size();
+  const std::size_t waiting =
+      lane_bytes + (c.cohort != nullptr ? c.cohort->log.head() - c.cursor : std::size_t{0});
+  const std::size_t from_lane = std::min(result.bytes, lane_bytes);
+  sent(c, from_lane, result.bytes - from_lane);
+  if (result.bytes == waiting) return true;
+  begin_lagging(c, now);
+  return false;
 }
 
 void Fanout::sent(Connection& c, std::size_t from_lane, std::size_t from_log) {

@@ -1,8 +1,10 @@
 /// Cohorts, their logs, and writing: the hot half of a shard.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include <stratwire/transport/frame.hpp>
+#include <stratwire/transport/send_batch.hpp>
 
 #include "cohort.hpp"
 #include "connection.hpp"
@@ -100,7 +103,11 @@ class Fanout {
   void route_to(Cohort& cohort, Channel& channel);
   void append(Cohort& cohort, std::span<const char> frame, FrameMark mark);
   void write_cohort(Cohort& cohort, Now now);
+  void reset_log(Cohort& cohort);
+  [[nodiscard]] bool is_batch_worthwhile();
+  void run_batch(Now now);
   [[nodiscard]] static transport::IoResult send_waiting(Connection& c);
+  bool wrote(Connection& c, const transport::IoResult& result, Now now);
   void sent(Connection& c, std::size_t from_lane, std::size_t from_log);
   void fail(Connection& c);
   void begin_lagging(Connection& c, Now now);
@@ -126,6 +133,11 @@ class Fanout {
   std::vector<Cohort*> dirty_{};
   std::vector<Route> routes_{};  ///< By channel id.
   LogBufferPool pool_{};
+  /// Sends of one turn, for as long as the system lets us; opened when it first pays.
+  std::optional<transport::SendBatch> batch_{};
+  std::array<Connection*, transport::SendBatch::kMax> in_batch_{};
+  bool batches_ = false;  ///< In this turn.
+  bool may_batch_;
   std::vector<Cohort*> lagging_cohorts_{};  ///< Those with lagging members.
   std::vector<Lapped> lapped_{};
   std::vector<std::uint32_t> lapped_by_channel_{};

@@ -241,6 +241,7 @@ TEST_P(ServerStress, EverybodyGetsWhatWasPromised) {
   const std::uint64_t seed_of_all = seed();
   ServerConfig config = quiet_config();
   config.io_threads = GetParam();
+  config.io_uring = GetParam() != 2;
   config.lane_bytes_max = 64 * 1024;
   config.lane_messages_max = 64;
   config.inbox_messages = 1'024;

@@ -9,26 +9,9 @@
 #include <stratwire/transport/socket.hpp>
 
 #include "address.hpp"
+#include "io_result.hpp"
 
 namespace stratwire::transport {
-namespace {
-
-IoResult moved(ssize_t bytes) noexcept {
-  return {static_cast<std::size_t>(bytes), 0, IoStatus::ok};
-}
-
-bool is_would_block(int error) noexcept {
-  return error == EAGAIN || error == EWOULDBLOCK;
-}
-
-IoResult write_error(int error) noexcept {
-  if (is_would_block(error)) return {0, 0, IoStatus::would_block};
-  if (error == EPIPE || error == ECONNRESET) return {0, error, IoStatus::closed};
-  return {0, error, IoStatus::failed};
-}
-
-}  // namespace
-
 Socket::Socket(int fd, std::unique_ptr<StreamLayer> layer) noexcept
     : fd_(fd), layer_(std::move(layer)) {
   if (fd_ < 0) return;
@@ -47,7 +30,7 @@ IoResult Socket::read_some(std::span<char> into) noexcept {
   if (into.empty()) return {};
   while (true) {
     const ssize_t got = ::recv(fd_, into.data(), into.size(), 0);
-    if (got > 0) return moved(got);
+    if (got > 0) return moved(static_cast<std::size_t>(got));
     if (got == 0) return {0, 0, IoStatus::closed};
     if (is_would_block(errno)) return {0, 0, IoStatus::would_block};
     if (errno != EINTR) return {0, errno, IoStatus::failed};
@@ -60,7 +43,7 @@ IoResult Socket::write_some(std::span<const char> from) noexcept {
   if (from.empty()) return {};
   while (true) {
     const ssize_t sent = ::send(fd_, from.data(), from.size(), MSG_NOSIGNAL);
-    if (sent >= 0) return moved(sent);
+    if (sent >= 0) return moved(static_cast<std::size_t>(sent));
     if (errno != EINTR) return write_error(errno);
   }
 }
@@ -82,7 +65,7 @@ IoResult Socket::write_some(std::span<const iovec> from) noexcept {
   message.msg_iovlen = from.size();
   while (true) {
     const ssize_t sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
-    if (sent >= 0) return moved(sent);
+    if (sent >= 0) return moved(static_cast<std::size_t>(sent));
     if (errno != EINTR) return write_error(errno);
   }
 }

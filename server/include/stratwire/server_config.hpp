@@ -73,6 +73,9 @@ struct ServerConfig {
   Threading threading = Threading::own_thread;
   /// How I/O threads wait, and poll(); `spin` costs one core each.
   Waiting waiting = Waiting::park;
+  /// What goes to many connections at once goes in one system call for 64 of them, where the kernel
+  /// has io_uring (5.7 or later) and lets this process use it. false: one send() each, always.
+  bool io_uring = true;
   /// Core of the first I/O thread, the others follow, all on cores of this machine; -1 = wherever
   /// the system puts them. A thread that calls poll() stays where it is.
   int io_cpu = -1;

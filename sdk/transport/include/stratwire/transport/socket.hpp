@@ -70,6 +70,9 @@ class Socket {
   /// The descriptor, for a Poller; -1 when closed.
   [[nodiscard]] int fd() const noexcept { return fd_; }
 
+  /// Whether nothing lies between it and its bytes.
+  [[nodiscard]] bool is_plain() const noexcept { return layer_ == nullptr; }
+
   /// One recv() of at most `into.size()` bytes.
   [[nodiscard]] IoResult read_some(std::span<char> into) noexcept;
   /// One send() of at most `from.size()` bytes.
