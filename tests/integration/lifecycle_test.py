@@ -202,8 +202,10 @@ class Resuming(unittest.TestCase):
             reader.signal(signal.SIGINT)
             reader.finish()
             summary = summary_of(reader)
-            self.assertEqual((summary["duplicates"], summary["out_of_order"],
-                              summary["unannounced"], summary["reconnects"]), (0, 0, 0, 0))
+            # What the one that left still sent is dropped and counts as duplicates: how much is
+            # up to the machine.
+            self.assertEqual((summary["out_of_order"], summary["unannounced"],
+                              summary["reconnects"]), (0, 0, 0))
 
     def test_every_hop_is_measured(self):
         with Server("--demo", "--rate", 20_000, "--heartbeat-interval", "50ms") as server:
