@@ -287,7 +287,8 @@ def parse(arguments):
     parser.add_argument("--understood", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--uws", metavar="CHECKOUT", help="uWebSockets in load")
     options = parser.parse_args(arguments)
-    options.said = arguments
+    # The result is committed: where somebody keeps a checkout is nobody's business.
+    options.said = ["CHECKOUT" if options.uws and said == options.uws else said for said in arguments]
     for name in options.names:
         if name not in GUARDED:
             parser.error(f"--check has no part of bench '{name}'; it has: {' '.join(GUARDED)}")
