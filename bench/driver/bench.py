@@ -288,7 +288,7 @@ def parse(arguments):
     parser.add_argument("--uws", metavar="CHECKOUT", help="uWebSockets in load")
     options = parser.parse_args(arguments)
     # The result is committed: where somebody keeps a checkout is nobody's business.
-    options.said = ["CHECKOUT" if options.uws and said == options.uws else said for said in arguments]
+    options.said = [said.replace(options.uws, "CHECKOUT") if options.uws else said for said in arguments]
     for name in options.names:
         if name not in GUARDED:
             parser.error(f"--check has no part of bench '{name}'; it has: {' '.join(GUARDED)}")
