@@ -35,7 +35,7 @@ constexpr std::size_t kKnownAtFirst = 64;
 
 std::string wildcard_of(std::string_view channel) {
   const auto name = session::parse_channel_name(channel, session::Wildcards::refused);
-  return name.ok() ? std::string{name->kind} + ":*" : std::string{};
+  return name.ok() ? session::wildcard_of(name->kind) : std::string{};
 }
 
 }  // namespace

@@ -276,7 +276,7 @@ void Continuity::answered(const Line& line, std::string_view wildcard, std::uint
 bool Continuity::covered_by_replay(const Line& line, std::string_view channel) const {
   const auto name = parse_channel_name(channel, Wildcards::refused);
   if (!name.ok()) return false;
-  const auto found = positions_.find(std::string(name->kind) + ":*");
+  const auto found = positions_.find(wildcard_of(name->kind));
   return found != positions_.end() && found->second.asked == line.generation;
 }
 

@@ -21,7 +21,7 @@ LineArbiter::Wildcard* LineArbiter::wildcard_of(std::string_view channel) {
   if (wildcards_.empty()) return nullptr;
   const auto name = parse_channel_name(channel, Wildcards::refused);
   if (!name.ok()) return nullptr;
-  const auto found = wildcards_.find(std::string{name->kind} + ":*");
+  const auto found = wildcards_.find(session::wildcard_of(name->kind));
   return found == wildcards_.end() ? nullptr : &found->second;
 }
 

@@ -88,7 +88,7 @@ bool SubscriptionTracker::wished(std::string_view channel) const {
 bool SubscriptionTracker::wanted(std::string_view channel) const {
   if (wished(channel)) return true;
   const auto name = parse_channel_name(channel, Wildcards::allowed);
-  return name.ok() && wished(std::string{name->kind} + ":*");
+  return name.ok() && wished(wildcard_of(name->kind));
 }
 
 std::vector<Subscribe> SubscriptionTracker::ask_all(const Asker& asker) {

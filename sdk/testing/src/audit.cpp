@@ -89,7 +89,7 @@ void Audit::on_message(const Delivery& delivery, std::uint64_t content) {
   if (channel.empty()) return;  // Outside any channel nothing is numbered.
   const std::size_t colon = channel.find(':');
   if (!known_.contains(channel) && colon != std::string_view::npos &&
-      known_.contains(std::string(channel.substr(0, colon)) + ":*")) {
+      known_.contains(session::wildcard_of(channel.substr(0, colon)))) {
     begins_anywhere(channel);
   }
   oracle_.handed(channel, delivery.epoch, delivery.envelope.seq, content);
