@@ -17,6 +17,17 @@ constexpr std::size_t kUnreadRepliesBytesMax = 256 * 1024;
 /// Messages of one heartbeat interval whose times are told.
 constexpr std::size_t kSamplesMax = 256;
 
+std::size_t bytes_waiting(const Connection& c) noexcept {
+  const std::uint64_t of_log = c.cohort != nullptr ? c.cohort->log.head() - c.cursor : 0;
+  return c.lane_unsent().size() + of_log;
+}
+
+/// Whether one send() of the log's bytes is all that the connection lacks.
+bool has_only_log(const Connection& c) noexcept {
+  return c.socket.is_plain() && !c.failed && c.lane_unsent().empty() &&
+         c.cursor != c.cohort->log.head();
+}
+
 /// Brings near what flush() will touch.
 void prefetch(const Connection& c) noexcept {
   __builtin_prefetch(&c, 1);
@@ -46,7 +57,7 @@ Fanout::Route& Fanout::route_of(Channel& channel) {
   Route& route = routes_[channel.id()];
   if (route.channel == nullptr) {
     route.channel = &channel;
-    const std::string wildcard = std::string(channel.kind()) + ":*";
+    const std::string wildcard = session::wildcard_of(channel.kind());
     for (const auto& [key, cohort] : cohorts_) {
       if (std::ranges::binary_search(cohort->channels, wildcard) ||
           std::ranges::binary_search(cohort->channels, channel.name())) {
@@ -154,7 +165,7 @@ void Fanout::append(Cohort& cohort, std::span<const char> frame, FrameMark mark)
 
 void Fanout::write(Now now) {
   stamp_samples(now);
-  batches_ = is_batch_worthwhile();
+  batches_ = prepare_batch();
   for (std::size_t i = 0; i < dirty_.size(); ++i) {
     if (i + 2 < dirty_.size()) {
       __builtin_prefetch(dirty_[i + 2], 1);
@@ -176,14 +187,12 @@ void Fanout::write_cohort(Cohort& cohort, Now now) {
     if (i + 1 < count) prefetch(*cohort.members[i + 1]);
     Connection& c = *cohort.members[i];
     if (c.lagging) continue;
-    const auto waiting = cohort.log.from(c.cursor);
-    const bool alone = c.failed || waiting.empty() || !c.lane_unsent().empty();
-    if (!batches_ || alone || !c.socket.is_plain()) {
+    if (!batches_ || !has_only_log(c)) {
       flush(c, now);
       continue;
     }
     in_batch_[batch_->size()] = &c;
-    batch_->add(c.socket, waiting);
+    batch_->add(c.socket, cohort.log.from(c.cursor));
     if (batch_->size() == transport::SendBatch::kMax) run_batch(now);
   }
 }
@@ -198,7 +207,8 @@ void Fanout::reset_log(Cohort& cohort) {
   }
 }
 
-bool Fanout::is_batch_worthwhile() {
+/// Whether the sends of this turn go together: there are enough, and there is a ring.
+bool Fanout::prepare_batch() {
   if (!may_batch_) return false;
   std::size_t sends = 0;
   for (const Cohort* const cohort : dirty_) {
@@ -242,10 +252,7 @@ transport::IoResult Fanout::send_waiting(Connection& c) {
 
 void Fanout::flush(Connection& c, Now now) {
   while (!c.failed) {
-    const std::size_t lane_bytes = c.lane_unsent().size();
-    const std::size_t log_bytes =
-        c.cohort != nullptr ? c.cohort->log.head() - c.cursor : std::size_t{0};
-    if (lane_bytes + log_bytes == 0) {
+    if (bytes_waiting(c) == 0) {
       end_lagging(c);
       // Not close(): with bytes unread the kernel would reset the connection and the peer might
       // never see what was sent. It closes, or its deadline passes.
@@ -271,12 +278,9 @@ bool Fanout::wrote(Connection& c, const transport::IoResult& result, Now now) {
     c.deadline_ms = now.ms + limits::kCloseTimeout.count();
   }
   c.progress_ms = now.ms;
-  const std::size_t lane_bytes = c.lane_unsent().size();
-  const std::size_t waiting =
-      lane_bytes + (c.cohort != nullptr ? c.cohort->log.head() - c.cursor : std::size_t{0});
-  const std::size_t from_lane = std::min(result.bytes, lane_bytes);
+  const std::size_t from_lane = std::min(result.bytes, c.lane_unsent().size());
   sent(c, from_lane, result.bytes - from_lane);
-  if (result.bytes == waiting) return true;
+  if (bytes_waiting(c) == 0) return true;
   begin_lagging(c, now);
   return false;
 }

@@ -104,7 +104,7 @@ class Fanout {
   void append(Cohort& cohort, std::span<const char> frame, FrameMark mark);
   void write_cohort(Cohort& cohort, Now now);
   void reset_log(Cohort& cohort);
-  [[nodiscard]] bool is_batch_worthwhile();
+  [[nodiscard]] bool prepare_batch();
   void run_batch(Now now);
   [[nodiscard]] static transport::IoResult send_waiting(Connection& c);
   bool wrote(Connection& c, const transport::IoResult& result, Now now);
