@@ -57,6 +57,7 @@ const Delivery* ClientLoop::hand_held() {
 }
 
 const Delivery* ClientLoop::hand() {
+  publish_counts();  // Whoever is told of it finds it counted.
   Hand hand = std::move(handing_[handed_++]);
   if (handed_ == handing_.size()) {
     handing_.clear();
@@ -210,6 +211,7 @@ ClientLoop::Taken ClientLoop::take_gap() {
   delivery_.epoch = session_.gap().epoch;
   delivery_.body = session_.gap();
   message_held_ = true;
+  publish_counts();
   return Taken::delivery;
 }
 

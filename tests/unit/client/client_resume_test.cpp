@@ -1,5 +1,6 @@
 // What a client asks for after a loss, and where a subscription begins.
 #include <chrono>
+#include <utility>
 #include <vector>
 
 #include <stratwire/client.hpp>
@@ -103,6 +104,28 @@ TEST_P(ClientTest, TheHeadOfAQuietChannelTellsOfItsLastMessage) {
   peer.price("prices:A", 1, 1);
   peer.send(Heartbeat{1, {{"prices:A", 3}}, {}});
   EXPECT_TRUE(strategy.hears("gap prices:A 2-3 upstream"));
+}
+
+TEST_P(ClientTest, WhoIsHandedAGapFindsItCounted) {
+  Strategy strategy{peer, config()};
+  ASSERT_TRUE(strategy.follows("prices:A", kEpoch));
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> counted;
+  const auto poll = [&] {
+    strategy.client.poll([&](const Delivery& delivery) noexcept {
+      if (delivery.get_if<Gap>() == nullptr) return;
+      const ClientMetrics metrics = strategy.client.metrics();
+      counted.emplace_back(metrics.gaps, metrics.missed);
+    });
+    return counted.size() == 2;
+  };
+  peer.while_waiting = poll;
+  peer.price("prices:A", 4, 4);  // 2 and 3 never came.
+  peer.send(Heartbeat{1, {{"prices:A", 7}}, {}});
+  ASSERT_TRUE(eventually(poll));
+  // A thread of the client's own may be further already.
+  EXPECT_GE(counted[0].first, 1u);
+  EXPECT_GE(counted[0].second, 2u);
+  EXPECT_EQ(counted[1], (std::pair<std::uint64_t, std::uint64_t>{2, 5}));
 }
 
 TEST_P(ClientTest, PointsBeyondTheirLimitAreRefused) {

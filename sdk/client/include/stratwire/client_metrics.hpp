@@ -8,7 +8,8 @@
 
 namespace stratwire {
 
-/// Counters since open(); each counts up only.
+/// Counters since open(); each counts up only. Whoever was handed a Gap or a notice finds it
+/// counted here.
 struct ClientMetrics {
   std::uint64_t messages = 0;          ///< Data messages handed to the strategy's side.
   std::uint64_t bytes = 0;             ///< Read from the socket.
