@@ -133,7 +133,7 @@ void ClientSession::dispatch(Conversation& talk, const Envelope& envelope, WsMes
     return on(talk, std::move(*reply), now);
   }
   if (auto* const gap = std::get_if<Gap>(&message)) return on(talk, envelope, *gap);
-  if (auto* const beat = std::get_if<stratwire::Heartbeat>(&message)) return on(talk, *beat, now);
+  if (auto* const beat = std::get_if<stratwire::Heartbeat>(&message)) return on(talk, *beat);
   if (auto* const pong = std::get_if<Pong>(&message)) return on(talk, *pong, arrival);
   if (auto* const ping = std::get_if<Ping>(&message)) {
     actions_.emplace_back(action::Write{talk.id, Pong{ping->t1, 0, 0}});
@@ -236,21 +236,11 @@ void ClientSession::settle(const std::vector<std::string>& channels) {
   }
 }
 
-void ClientSession::on(Conversation& talk, const stratwire::Heartbeat& beat, Instant now) {
-  if (talk.beat()) return give_up(talk, now);
+void ClientSession::on(Conversation& talk, const stratwire::Heartbeat& beat) {
   if (beat.heads.empty()) return;
   // In the middle of a replay everybody is behind.
   talk.keep(beat.heads);
   if (!is_successor(talk) && phase_ == Phase::open && talk.all_caught_up()) take_heads();
-}
-
-/// Its server is there and does not answer: another connection, or another server, may.
-void ClientSession::give_up(const Conversation& talk, Instant now) {
-  if (is_successor(talk)) return refuse_successor(now);
-  if (phase_ != Phase::open) return;
-  actions_.emplace_back(action::Drop{talk.id});
-  lost(talk.id, now,
-       {{Errc::peer_timeout, 0, "the server sends heartbeats and does not answer a request"}, 0});
 }
 
 void ClientSession::take_heads() {

@@ -7,7 +7,6 @@
 namespace stratwire::session {
 
 void Conversation::asked(const Subscribe& part) {
-  if (all_answered()) beats_ = 0;
   Request& request = unanswered_[part.id];
   request.channels.insert(request.channels.end(), part.channels.begin(), part.channels.end());
   request.from_latest = part.snapshot;
@@ -15,7 +14,6 @@ void Conversation::asked(const Subscribe& part) {
 }
 
 void Conversation::asked(const Unsubscribe& request) {
-  if (all_answered()) beats_ = 0;
   unanswered_[request.id].channels = request.channels;
 }
 
@@ -24,19 +22,11 @@ Conversation::Request Conversation::answered(std::uint64_t request_id, Answer an
   if (found == unanswered_.end()) return {};
   Request request = std::move(found->second);
   unanswered_.erase(found);
-  beats_ = 0;
   if (answer == Answer::granted && request.replays) {
     replaying_.emplace(request_id, request);
     if (!resumes_) patience_until_ = now + kPatience;
   }
   return request;
-}
-
-bool Conversation::beat() noexcept {
-  constexpr std::uint32_t kBeatsMin = 3;
-  if (all_answered()) return false;
-  ++beats_;
-  return beats_ >= kBeatsMin && beats_ * heartbeat.promised() >= kAnswerPatience;
 }
 
 bool Conversation::awaits(std::string_view channel) const {

@@ -521,36 +521,6 @@ TEST_F(ResumeTest, ASilentServerMakesItStaleWhateverIsOutstanding) {
   EXPECT_EQ(actions(), (Names{"drop", "backing_off #1 peer_timeout"})) << "an unanswered wish ends";
 }
 
-TEST_F(ResumeTest, AServerThatBeatsAndNeverAnswersIsLeft) {
-  follow(3);
-  // However long nothing was asked for.
-  for (int i = 0; i < 20; ++i) from_server(stratwire::Heartbeat{});
-  session.subscribe(Names{"prices:B"});
-  for (int i = 0; i < 9; ++i) from_server(stratwire::Heartbeat{});
-  session.subscribe(Names{"prices:C"});
-  EXPECT_EQ(actions(), (Names{"subscribing #1", "subscribe prices:B", "subscribe prices:C"}));
-  EXPECT_EQ(session.state(), ClientState::subscribing);
-  from_server(stratwire::Heartbeat{});
-  EXPECT_EQ(actions(), (Names{"drop", "backing_off #1 peer_timeout"}));
-  connect();
-  EXPECT_EQ(actions_ignored.back(), "subscribe prices:A prices:B prices:C") << "asked for again";
-}
-
-TEST_F(ResumeTest, OneAnswerOfManyIsASignOfWork) {
-  follow(3);
-  session.subscribe(Names{"prices:B"});
-  static_cast<void>(actions());
-  const Subscribe first = asked;
-  session.subscribe(Names{"prices:C"});
-  static_cast<void>(actions());
-  for (int i = 0; i < 9; ++i) from_server(stratwire::Heartbeat{});
-  from_server(Subscribed{first.id, {{"prices:B", Errc::ok, "", kEpoch, 0, false}}});
-  for (int i = 0; i < 9; ++i) from_server(stratwire::Heartbeat{});
-  EXPECT_EQ(session.state(), ClientState::subscribing);
-  from_server(stratwire::Heartbeat{});
-  EXPECT_EQ(session.state(), ClientState::backing_off);
-}
-
 TEST_F(ResumeTest, ASilentServerIsStaleInTheMiddleOfAReplay) {
   follow(3);
   lose();

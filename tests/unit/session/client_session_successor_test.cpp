@@ -67,13 +67,6 @@ TEST_F(SuccessorTest, TakesOverWhenItHasCaughtUp) {
   EXPECT_EQ(session.counts().handovers, 1u);
 }
 
-TEST_F(SuccessorTest, OneThatBeatsAndNeverAnswersIsNone) {
-  open();
-  for (int i = 0; i < 10; ++i) from(fresh, stratwire::Heartbeat{});
-  EXPECT_EQ(actions(), (Names{"drop", "successor ws://c"})) << "the next one is tried";
-  EXPECT_EQ(session.state(), ClientState::live) << "the connection goes on";
-}
-
 TEST_F(SuccessorTest, TrapLateEventsOfAReplacedConnection) {
   open();
   granted(3, true);

@@ -302,7 +302,7 @@ class ClientSession {
   void on(Conversation& talk, Subscribed&& answer, Instant now);
   void on(Conversation& talk, Unsubscribed&& answer, Instant now);
   void on(Conversation& talk, const CaughtUp& done);
-  void on(Conversation& talk, const stratwire::Heartbeat& beat, Instant now);
+  void on(Conversation& talk, const stratwire::Heartbeat& beat);
   void on(Conversation& talk, const Pong& pong, Arrival arrival);
   void on(Published&& answer);
   void on(Conversation& talk, const GoAway& notice, Instant now);
@@ -310,7 +310,6 @@ class ClientSession {
   void on(Conversation& talk, const Envelope& envelope, const Gap& gap);
   [[nodiscard]] bool is_news(const ChannelResult& result, Instant now);
   void grant(Conversation& talk, const ChannelResult& result, const Conversation::Request& request);
-  void give_up(const Conversation& talk, Instant now);
   void settle(const std::vector<std::string>& channels);
   void take_heads();
   void wait_for(const ErrorReply& reply, Instant now) noexcept;

@@ -61,12 +61,6 @@ class Conversation {
   /// When not_resumed() is to be called if nothing of a replay has come until then.
   [[nodiscard]] Instant patience_until() const noexcept { return patience_until_; }
 
-  /// A Heartbeat came.
-  ///
-  /// \return whether the server goes on beating and does not answer: nothing that is open was
-  ///         answered for kAnswerPatience, and for three Heartbeats at least. Counted in Heartbeats
-  ///         and not by a clock, because an answer that lies unread comes before they do.
-  [[nodiscard]] bool beat() noexcept;
   [[nodiscard]] bool all_answered() const noexcept { return unanswered_.empty(); }
   /// Whether a request that names this channel, by this very name, is still to be answered.
   [[nodiscard]] bool awaits(std::string_view channel) const;
@@ -103,8 +97,6 @@ class Conversation {
   /// For a server that does not answer to resume points with anything of a replay; far beyond the
   /// time between two messages of one answer, because what was replayed later would be dropped.
   static constexpr Duration kPatience = std::chrono::seconds{2};
-  /// For a server that does not answer at all (PROTOCOL.md 8.2).
-  static constexpr Duration kAnswerPatience = std::chrono::seconds{10};
 
  private:
   std::map<std::uint64_t, Request> unanswered_{};
@@ -113,7 +105,6 @@ class Conversation {
   std::map<std::uint64_t, Request> given_up_{};
   std::map<std::string, std::uint64_t, std::less<>> heads_{};
   Instant patience_until_ = kNever;
-  std::uint32_t beats_ = 0;  // Since something was answered, or asked when nothing was open.
   bool resumes_ = false;
 };
 

@@ -28,7 +28,6 @@ class Heartbeat {
   }
   /// The server sends something at least this often; zero = it does not promise anything.
   void promised(Duration interval) noexcept { promised_ = interval; }
-  [[nodiscard]] Duration promised() const noexcept { return promised_; }
   void heard(Instant now) noexcept {
     heard_at_ = now;
     spoken_ = false;
