@@ -244,14 +244,6 @@ void ClientSession::tick_open(Instant now) {
   }
   ask_again(now);
   probe_clock(talk_, now);
-  if (now >= talk_.patience_until()) {
-    for (const std::string& channel : talk_.not_resumed()) {
-      continuity_.not_resumed(talk_.line, channel, [this](std::string_view of, const Gap& missed) {
-        hand_gap(of, missed);
-      });
-    }
-    progress();
-  }
   tick_successor(now);
   maybe_take_over(now);
 }
@@ -260,11 +252,10 @@ Instant ClientSession::next_tick() const noexcept {
   if (phase_ == Phase::ended) return kNever;
   Instant next = std::min(due_, sends_.next_expiry());
   if (phase_ != Phase::open) return next;
-  next = std::min({next, talk_.heartbeat.next(), talk_.ask_at, talk_.probe_at,
-                   talk_.patience_until(), successor_.due});
+  next = std::min({next, talk_.heartbeat.next(), talk_.ask_at, talk_.probe_at, successor_.due});
   if (successor_.stage != Successor::Stage::open) return next;
   const Conversation& talk = successor_.talk;
-  return std::min({next, talk.heartbeat.next(), talk.probe_at, talk.patience_until()});
+  return std::min({next, talk.heartbeat.next(), talk.probe_at});
 }
 
 // ---- The user

@@ -124,7 +124,7 @@ void ClientSession::dispatch(Conversation& talk, const Envelope& envelope, WsMes
     return on(talk, std::move(*answer), now);
   }
   if (auto* const gone = std::get_if<Unsubscribed>(&message)) {
-    return on(talk, std::move(*gone), now);
+    return on(talk, std::move(*gone));
   }
   if (auto* const done = std::get_if<CaughtUp>(&message)) return on(talk, *done);
   if (auto* const published = std::get_if<Published>(&message)) return on(std::move(*published));
@@ -167,8 +167,7 @@ void ClientSession::on(Conversation& talk, const Pong& pong, Arrival arrival) {
 }
 
 void ClientSession::on(Conversation& talk, Subscribed&& answer, Instant now) {
-  const Conversation::Request request =
-      talk.answered(answer.id, Conversation::Answer::granted, now);
+  const Conversation::Request request = talk.answered(answer.id, Conversation::Answer::granted);
   const std::vector<ChannelResult> results = answer.results;
   if (is_successor(talk)) {
     // It has not the same channels after all, if it refuses one that the connection has.
@@ -205,7 +204,6 @@ void ClientSession::grant(Conversation& talk, const ChannelResult& result,
     if (is_wildcard(result.channel)) continuity_.answered(talk.line, result.channel, epoch);
     return;
   }
-  if (result.recovered) talk.resumes();
   Continuity::Granted granted;
   granted.channel = result.channel;
   granted.epoch = epoch;
@@ -275,8 +273,8 @@ void ClientSession::ask_again(Instant now) {
   ask(talk_, subscriptions_.ask(asker(talk_), channels));
 }
 
-void ClientSession::on(Conversation& talk, Unsubscribed&& answer, Instant now) {
-  static_cast<void>(talk.answered(answer.id, Conversation::Answer::refused, now));
+void ClientSession::on(Conversation& talk, Unsubscribed&& answer) {
+  static_cast<void>(talk.answered(answer.id, Conversation::Answer::refused));
   // Once more: messages that were on their way have moved the cursors since unsubscribe().
   for (const ChannelResult& result : answer.results) forget(result.channel);
   if (is_successor(talk)) return;
@@ -313,7 +311,7 @@ void ClientSession::on(Conversation& talk, ErrorReply&& reply, Instant now) {
     if (reply.retry_after_ms != 0) wait_for(reply, now);
     return on(Published{reply.id, reply.code, std::move(reply.message)});
   }
-  const auto request = talk.answered(reply.id, Conversation::Answer::refused, now);
+  const auto request = talk.answered(reply.id, Conversation::Answer::refused);
   for (const std::string& channel : request.channels) {
     continuity_.not_granted(talk.line, channel);
   }
@@ -333,8 +331,6 @@ void ClientSession::on(Conversation& talk, const Envelope& envelope, const Gap& 
     ++counts_.unknown_messages;
     return;
   }
-  using Reason = Gap::Reason;
-  if (gap.reason == Reason::retention || gap.reason == Reason::epoch_change) talk.resumes();
   switch (continuity_.gap_message(talk.line, envelope.channel, gap)) {
     case Continuity::Verdict::refused:
       fail_for_channel(envelope.channel);

@@ -67,10 +67,7 @@ void ClientSession::tick_successor(Instant now) {
   Conversation& talk = successor_.talk;
   const Heartbeat::Action next = talk.heartbeat.step(now);
   if (next == Heartbeat::Action::send_ping) actions_.emplace_back(action::WritePing{talk.id});
-  // One that can't resume would bring a Gap where the old connection, or a new one, brings none.
-  if (next == Heartbeat::Action::declare_dead || now >= talk.patience_until()) {
-    return refuse_successor(now);
-  }
+  if (next == Heartbeat::Action::declare_dead) return refuse_successor(now);
   probe_clock(talk, now);
 }
 

@@ -260,7 +260,7 @@ std::optional<Gap> Continuity::subscribed(const Line& line, const Granted& grant
     cursor_->head = cursor_->seq;
   }
   std::optional<Gap> missed;
-  not_resumed(line, granted.channel, [&](std::string_view, const Gap& gap) { missed = gap; });
+  settle(line, granted.channel, [&](std::string_view, const Gap& gap) { missed = gap; });
   return missed;
 }
 
@@ -281,7 +281,7 @@ bool Continuity::covered_by_replay(const Line& line, std::string_view channel) c
 }
 
 void Continuity::caught_up(const Line& line, std::string_view channel, const HandGap& hand) {
-  if (!is_wildcard(channel)) return not_resumed(line, channel, hand);
+  if (!is_wildcard(channel)) return settle(line, channel, hand);
   const auto found = positions_.find(channel);
   if (found == positions_.end() || found->second.said != line.generation) return;
   replay_ended(line, channel);
@@ -333,8 +333,7 @@ void Continuity::replay_ended(const Line& line, std::string_view wildcard) {
   if (found != positions_.end() && found->second.asked == line.generation) found->second.asked = 0;
 }
 
-void Continuity::not_resumed(const Line& line, std::string_view channel, const HandGap& hand) {
-  if (is_wildcard(channel)) return replay_ended(line, channel);
+void Continuity::settle(const Line& line, std::string_view channel, const HandGap& hand) {
   cursor_ = table_.find(channel);
   if (cursor_ == nullptr || cursor_->generation == 0) return;
   if (cursor_->generation > line.generation || cursor_->said != line.generation) return;

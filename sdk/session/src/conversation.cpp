@@ -17,15 +17,12 @@ void Conversation::asked(const Unsubscribe& request) {
   unanswered_[request.id].channels = request.channels;
 }
 
-Conversation::Request Conversation::answered(std::uint64_t request_id, Answer answer, Instant now) {
+Conversation::Request Conversation::answered(std::uint64_t request_id, Answer answer) {
   const auto found = unanswered_.find(request_id);
   if (found == unanswered_.end()) return {};
   Request request = std::move(found->second);
   unanswered_.erase(found);
-  if (answer == Answer::granted && request.replays) {
-    replaying_.emplace(request_id, request);
-    if (!resumes_) patience_until_ = now + kPatience;
-  }
+  if (answer == Answer::granted && request.replays) replaying_.emplace(request_id, request);
   return request;
 }
 
@@ -36,30 +33,11 @@ bool Conversation::awaits(std::string_view channel) const {
   });
 }
 
-void Conversation::resumes() noexcept {
-  resumes_ = true;
-  patience_until_ = kNever;
-}
-
 std::vector<std::string> Conversation::caught_up(std::uint64_t request_id) {
-  resumes();
-  for (auto* const requests : {&replaying_, &given_up_}) {
-    const auto found = requests->find(request_id);
-    if (found == requests->end()) continue;
-    std::vector<std::string> channels = std::move(found->second.channels);
-    requests->erase(found);
-    return channels;
-  }
-  return {};
-}
-
-std::vector<std::string> Conversation::not_resumed() {
-  patience_until_ = kNever;
-  std::vector<std::string> channels;
-  for (const auto& [request_id, request] : replaying_) {
-    channels.insert(channels.end(), request.channels.begin(), request.channels.end());
-  }
-  given_up_.merge(replaying_);
+  const auto found = replaying_.find(request_id);
+  if (found == replaying_.end()) return {};
+  std::vector<std::string> channels = std::move(found->second.channels);
+  replaying_.erase(found);
   return channels;
 }
 

@@ -199,16 +199,19 @@ TEST_F(SuccessorTest, OneThatRefusesAChannelIsNoSuccessor) {
   EXPECT_EQ(actions(), (Names{"drop", "successor ws://c"}));
 }
 
-TEST_F(SuccessorTest, OneThatIgnoresResumePointsIsNoSuccessor) {
+TEST_F(SuccessorTest, OneThatReplaysForLongStaysOne) {
   open();
   granted(5, false);
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < 100; ++i) {
     now += 1s;
     session.heard(old, now);
     session.heard(fresh, now);
     session.tick(now);
   }
-  EXPECT_EQ(actions(), (Names{"drop", "successor ws://c"}));
+  EXPECT_EQ(actions(), Names{});
+  from(fresh, Gap{kEpoch, 4, 5, Gap::Reason::retention}, {"prices:A", 0});
+  from(fresh, CaughtUp{asked.id});
+  EXPECT_EQ(session.connection(), fresh);
 }
 
 TEST_F(SuccessorTest, OneThatLeavesItselfIsNoSuccessor) {

@@ -8,11 +8,8 @@
 namespace stratwire::session {
 namespace {
 
-using namespace std::chrono_literals;
 using Answer = Conversation::Answer;
 using Names = std::vector<std::string>;
-
-constexpr Instant t0{1h};
 
 Subscribe subscribe(std::uint64_t id, Names channels, std::vector<ResumePoint> since = {}) {
   Subscribe request;
@@ -26,9 +23,9 @@ TEST(Conversation, ARequestIsAnsweredOnceAndByItsIdOnly) {
   Conversation talk;
   talk.asked(subscribe(1, {"prices:A"}));
   EXPECT_FALSE(talk.all_answered());
-  EXPECT_TRUE(talk.answered(3, Answer::granted, t0).channels.empty());
-  EXPECT_EQ(talk.answered(1, Answer::granted, t0).channels, Names{"prices:A"});
-  EXPECT_TRUE(talk.answered(1, Answer::granted, t0).channels.empty());
+  EXPECT_TRUE(talk.answered(3, Answer::granted).channels.empty());
+  EXPECT_EQ(talk.answered(1, Answer::granted).channels, Names{"prices:A"});
+  EXPECT_TRUE(talk.answered(1, Answer::granted).channels.empty());
   EXPECT_TRUE(talk.all_caught_up());
 }
 
@@ -37,9 +34,9 @@ TEST(Conversation, AnIdOfAnotherConversationIsNotKnownHere) {
   Conversation fresh;
   old.asked(subscribe(1, {"prices:A"}, {{"prices:A", 7, 3}}));
   fresh.asked(subscribe(3, {"prices:A"}, {{"prices:A", 7, 3}}));
-  EXPECT_TRUE(fresh.answered(1, Answer::granted, t0).channels.empty());
+  EXPECT_TRUE(fresh.answered(1, Answer::granted).channels.empty());
   EXPECT_FALSE(fresh.all_answered());
-  EXPECT_EQ(fresh.answered(3, Answer::granted, t0).channels, Names{"prices:A"});
+  EXPECT_EQ(fresh.answered(3, Answer::granted).channels, Names{"prices:A"});
   EXPECT_TRUE(fresh.caught_up(1).empty());
   EXPECT_TRUE(fresh.replaying());
 }
@@ -48,14 +45,14 @@ TEST(Conversation, PartsOfOneRequestAreAnsweredTogether) {
   Conversation talk;
   talk.asked(subscribe(1, {"prices:*"}, {{"prices:A", 7, 3}}));
   talk.asked(subscribe(1, {}, {{"prices:B", 7, 3}}));
-  EXPECT_EQ(talk.answered(1, Answer::granted, t0).channels, Names{"prices:*"});
+  EXPECT_EQ(talk.answered(1, Answer::granted).channels, Names{"prices:*"});
   EXPECT_TRUE(talk.all_answered());
 }
 
 TEST(Conversation, WhatAsksForAReplayIsCaughtUpByItsCaughtUp) {
   Conversation talk;
   talk.asked(subscribe(1, {"prices:A"}, {{"prices:A", 7, 3}}));
-  static_cast<void>(talk.answered(1, Answer::granted, t0));
+  static_cast<void>(talk.answered(1, Answer::granted));
   EXPECT_TRUE(talk.replaying());
   EXPECT_FALSE(talk.all_caught_up());
   EXPECT_EQ(talk.caught_up(1), Names{"prices:A"});
@@ -65,31 +62,8 @@ TEST(Conversation, WhatAsksForAReplayIsCaughtUpByItsCaughtUp) {
 TEST(Conversation, ARefusedRequestReplaysNothing) {
   Conversation talk;
   talk.asked(subscribe(1, {"prices:A"}, {{"prices:A", 7, 3}}));
-  static_cast<void>(talk.answered(1, Answer::refused, t0));
+  static_cast<void>(talk.answered(1, Answer::refused));
   EXPECT_TRUE(talk.all_caught_up());
-}
-
-TEST(Conversation, PatienceEndsUnlessSomethingOfAReplayComes) {
-  Conversation talk;
-  talk.asked(subscribe(1, {"prices:A"}, {{"prices:A", 7, 3}}));
-  EXPECT_EQ(talk.patience_until(), kNever);
-  static_cast<void>(talk.answered(1, Answer::granted, t0));
-  EXPECT_EQ(talk.patience_until(), t0 + Conversation::kPatience);
-  talk.resumes();
-  EXPECT_EQ(talk.patience_until(), kNever);
-  talk.asked(subscribe(3, {"prices:B"}, {{"prices:B", 7, 3}}));
-  static_cast<void>(talk.answered(3, Answer::granted, t0));
-  EXPECT_EQ(talk.patience_until(), kNever) << "it is known to resume";
-}
-
-TEST(Conversation, ACaughtUpAfterPatienceEndedCountsAllTheSame) {
-  Conversation talk;
-  talk.asked(subscribe(1, {"prices:A"}, {{"prices:A", 7, 3}}));
-  static_cast<void>(talk.answered(1, Answer::granted, t0));
-  EXPECT_EQ(talk.not_resumed(), Names{"prices:A"});
-  EXPECT_TRUE(talk.all_caught_up());
-  EXPECT_EQ(talk.caught_up(1), Names{"prices:A"});
-  EXPECT_TRUE(talk.caught_up(1).empty());
 }
 
 TEST(Conversation, HeadsAreKeptUntilTheyAreTaken) {

@@ -300,7 +300,7 @@ class ClientSession {
   void dispatch(Conversation& talk, const Envelope& envelope, WsMessage&& message, Arrival arrival);
   void on(Conversation& talk, const Welcome& welcome, Instant now);
   void on(Conversation& talk, Subscribed&& answer, Instant now);
-  void on(Conversation& talk, Unsubscribed&& answer, Instant now);
+  void on(Conversation& talk, Unsubscribed&& answer);
   void on(Conversation& talk, const CaughtUp& done);
   void on(Conversation& talk, const stratwire::Heartbeat& beat);
   void on(Conversation& talk, const Pong& pong, Arrival arrival);

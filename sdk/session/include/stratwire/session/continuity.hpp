@@ -114,8 +114,6 @@ class Continuity {
   void not_granted(const Line& line, std::string_view channel);
   /// All that was asked of this channel, or `kind:*`, has come; what has not is lost.
   void caught_up(const Line& line, std::string_view channel, const HandGap& hand);
-  /// The server knows nothing of resuming: what was missed of this channel is lost.
-  void not_resumed(const Line& line, std::string_view channel, const HandGap& hand);
   /// The last message of a channel that fell quiet. Precondition: nothing is being replayed.
   [[nodiscard]] std::optional<Gap> head(const Line& line, std::string_view channel,
                                         std::uint64_t seq);
@@ -186,6 +184,7 @@ class Continuity {
                                    std::uint64_t seq) noexcept;
   [[nodiscard]] Verdict advance(std::uint64_t seq, Gap::Reason reason) noexcept;
   static void commit(Position& position) noexcept;
+  void settle(const Line& line, std::string_view channel, const HandGap& hand);
   void settle_covered(const Line& line, std::string_view wildcard, const HandGap& hand);
 
   ChannelTable table_{};

@@ -49,17 +49,9 @@ class Conversation {
     bool replays = false;  ///< CaughtUp will come.
   };
   /// \return the request; nothing in it for an id that is not open
-  Request answered(std::uint64_t request_id, Answer answer, Instant now);
-  /// Something of a replay came, or was promised: this server knows how to resume.
-  void resumes() noexcept;
+  Request answered(std::uint64_t request_id, Answer answer);
   /// \return the channels of the request; empty for an id that replays nothing
   [[nodiscard]] std::vector<std::string> caught_up(std::uint64_t request_id);
-  /// Gives up what was to be replayed: the server is an older one, that ignored the points.
-  ///
-  /// \return the channels of all such requests
-  [[nodiscard]] std::vector<std::string> not_resumed();
-  /// When not_resumed() is to be called if nothing of a replay has come until then.
-  [[nodiscard]] Instant patience_until() const noexcept { return patience_until_; }
 
   [[nodiscard]] bool all_answered() const noexcept { return unanswered_.empty(); }
   /// Whether a request that names this channel, by this very name, is still to be answered.
@@ -94,18 +86,10 @@ class Conversation {
   std::uint32_t probes = 0;
   std::uint64_t bytes_left = 0;  ///< Of the bytes put on it, taken by the kernel.
 
-  /// For a server that does not answer to resume points with anything of a replay; far beyond the
-  /// time between two messages of one answer, because what was replayed later would be dropped.
-  static constexpr Duration kPatience = std::chrono::seconds{2};
-
  private:
   std::map<std::uint64_t, Request> unanswered_{};
   std::map<std::uint64_t, Request> replaying_{};
-  /// Given up; its CaughtUp may come all the same.
-  std::map<std::uint64_t, Request> given_up_{};
   std::map<std::string, std::uint64_t, std::less<>> heads_{};
-  Instant patience_until_ = kNever;
-  bool resumes_ = false;
 };
 
 }  // namespace stratwire::session
