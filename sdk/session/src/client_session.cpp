@@ -9,6 +9,9 @@
 namespace stratwire::session {
 namespace {
 
+/// A server that takes connections and does not keep them is come back to so many times in a row.
+constexpr std::uint32_t kReturnsMax = 3;
+
 std::string text_of(Errc code) {
   return std::string{describe(code)};
 }
@@ -125,7 +128,8 @@ void ClientSession::end_round(Instant now, Failure failure) {
   }
   // A server that can't be cured by trying does not matter as long as another may come back.
   const bool curable = failure.loss == Loss::fatal && !hopeless;
-  count_loss(now, std::move(failure.cause), curable ? Loss::ordinary : failure.loss);
+  count_loss(now, std::move(failure.cause), curable ? Loss::ordinary : failure.loss,
+             Next::next_server);
 }
 
 void ClientSession::lost(ConnectionId connection, Instant now, Ending ending) {
@@ -145,7 +149,11 @@ void ClientSession::lost(ConnectionId connection, Instant now, Ending ending) {
   } else {
     drop_successor();
     lose_contact();
-    count_loss(now, std::move(ending.cause), loss);
+    // It alone has the log that goes on where this connection ended, unless others share its
+    // epoch. But one that fell silent, or goes away, is not waited for.
+    const bool is_there = ending.cause.code != Errc::peer_timeout && loss != Loss::no_penalty;
+    count_loss(now, std::move(ending.cause), loss,
+               is_there ? Next::same_server : Next::next_server);
   }
   close_code_ = 0;
 }
@@ -156,7 +164,7 @@ void ClientSession::lose_contact() {
   talk_ = Conversation{};
 }
 
-void ClientSession::count_loss(Instant now, Error cause, Loss loss) {
+void ClientSession::count_loss(Instant now, Error cause, Loss loss, Next where) {
   if (loss == Loss::fatal) {
     end(ClientState::failed, std::move(cause));
     return;
@@ -171,7 +179,8 @@ void ClientSession::count_loss(Instant now, Error cause, Loss loss) {
   }
   phase_ = Phase::idle;
   quiet_try_ = next.knock;
-  due_ = targets_.move_on(now + next.delay);
+  const bool returns = where == Next::same_server && backoff_.attempt() <= kReturnsMax;
+  due_ = returns ? targets_.come_back(now + next.delay) : targets_.move_on(now + next.delay);
   if (next.counted) announce(ClientState::backing_off, std::move(cause), due_ - now);
 }
 

@@ -18,6 +18,10 @@ Targets::Targets(std::size_t count, TargetOrder order, std::uint64_t seed)
   }
 }
 
+Instant Targets::come_back(Instant due) noexcept {
+  return not_before_[order_[at_]] <= due ? due : move_on(due);
+}
+
 Instant Targets::move_on(Instant due) noexcept {
   std::size_t best = at_;
   Instant earliest = kNever;

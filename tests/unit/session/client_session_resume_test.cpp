@@ -587,15 +587,64 @@ TEST_F(SeveralServersTest, ARoundIsOneAttempt) {
   EXPECT_GT(now, t0);
 }
 
-TEST_F(SeveralServersTest, ALossGoesToTheNextOneWithItsJitter) {
+TEST_F(SeveralServersTest, ACutComesBackToTheServerThatHasTheLog) {
   session.start(now);
   session.opened(session.connection(), now);
   static_cast<void>(actions());
   const Instant lost_at = now;
   lose();
-  EXPECT_EQ(next_target(), 1u);
+  EXPECT_EQ(next_target(), 0u);
   EXPECT_GT(now, lost_at);
   EXPECT_LE(now, lost_at + 100ms);
+  const Instant failed_at = now;
+  fail();
+  EXPECT_EQ(next_target(), 1u);
+  EXPECT_EQ(now, failed_at) << "one that is gone costs a try";
+}
+
+TEST_F(SeveralServersTest, OneThatNeverKeepsAConnectionIsLeftAfterAFewReturns) {
+  session.start(now);
+  for (int i = 0; i < 4; ++i) {
+    session.opened(session.connection(), now);
+    static_cast<void>(actions());
+    lose();
+    EXPECT_EQ(next_target(), i < 3 ? 0u : 1u) << i;
+  }
+}
+
+TEST_F(SeveralServersTest, OneThatKeptAConnectionForLongIsComeBackToAgain) {
+  session.start(now);
+  for (int i = 0; i < 20; ++i) {
+    session.opened(session.connection(), now);
+    static_cast<void>(actions());
+    now += 10s;
+    session.heard(session.connection(), now);
+    lose();
+    EXPECT_EQ(next_target(), 0u) << i;
+  }
+}
+
+TEST_F(SeveralServersTest, OneThatFellSilentOrLeavesIsNotWaitedFor) {
+  session.start(now);
+  session.opened(session.connection(), now);
+  from_server(Welcome{1, kEpoch, 1000, 64 * 1024, 1024, 0});
+  static_cast<void>(actions());
+  now += 2500ms;
+  session.tick(now);
+  ASSERT_EQ(session.state(), ClientState::backing_off);
+  EXPECT_EQ(next_target(), 1u);
+  session.opened(session.connection(), now);
+  static_cast<void>(actions());
+  session.lost(session.connection(), now, {{Errc::connection_lost}, 1001});
+  EXPECT_EQ(next_target(), 2u);
+}
+
+TEST_F(SeveralServersTest, OneThatSentASlowReaderAwayHasItsLogStill) {
+  session.start(now);
+  session.opened(session.connection(), now);
+  static_cast<void>(actions());
+  session.lost(session.connection(), now, {{Errc::connection_lost}, 4101});
+  EXPECT_EQ(next_target(), 0u);
 }
 
 TEST_F(SeveralServersTest, OneThatIsWrongForEverDoesNotMatterAsLongAsOthersMayBeRight) {

@@ -54,7 +54,8 @@ struct ClientConfig {
   /// ws://host:port/path or ws+unix:///path/to.sock. Required, unless `urls` has one.
   std::string url{};
   /// Further servers with the same channels, at most limits::kUrlsMax. When a try fails the next
-  /// one is tried at once; only when all have failed does the client back off.
+  /// one is tried at once; only when all have failed does the client back off. A connection that
+  /// was cut is tried where it was first: only that server has the log that goes on there.
   std::vector<std::string> urls{};
   UrlOrder url_order = UrlOrder::as_listed;
   Codec codec = Codec::json;

@@ -270,7 +270,9 @@ class ClientSession {
   void try_now(Instant now);
   void greet(Conversation& talk);
   void end_round(Instant now, Failure failure);
-  void count_loss(Instant now, Error cause, Loss loss);
+  /// Where the next try goes, if there is one.
+  enum class Next : std::uint8_t { same_server, next_server };
+  void count_loss(Instant now, Error cause, Loss loss, Next where);
   void lose_contact();
   void end(ClientState state, Error cause);
   void tick_open(Instant now);

@@ -30,6 +30,8 @@ class Targets {
   /// A try of current() failed. \return whether each has failed since the last begin_round()
   [[nodiscard]] bool failed() noexcept { return ++failed_ >= order_.size(); }
   void begin_round() noexcept { failed_ = 0; }
+  /// The same once more if it may be tried at `due`, else as move_on().
+  Instant come_back(Instant due) noexcept;
   /// Moves on to the next one that may be tried at `due`, else to the one that may be tried first.
   ///
   /// \return when that is, `due` at the earliest
