@@ -28,6 +28,9 @@ using client::Instant;
 using Clock = std::chrono::steady_clock;
 using Handlers = detail::Handlers<Delivery>;
 
+/// Of a socket that is not empty, one after the other.
+constexpr std::uint32_t kReadsBeforeTimers = 8;
+
 /// What to do when there is nothing to do.
 void idle(Waiting waiting) noexcept {
   if (waiting == Waiting::yield) {
@@ -180,6 +183,7 @@ class Client::Impl {
   telemetry::Histogram in_hands_{};
   Handlers handlers_{};
   bool in_handler_ = false;
+  std::uint32_t reads_ = 0;  // Since the socket was empty, or the timers were looked at.
   telemetry::Counter unhandled_{};
   std::atomic<std::uint64_t> last_wire_id_{0};
   std::thread thread_{};
@@ -318,10 +322,13 @@ const Delivery* Client::Impl::next_of_loop_now() {
   // Commands only: a timer that is due must not speak before what waits in the socket was read.
   loop_->take_commands();
   if (const Delivery* const delivery = loop_->next()) return delivery;
-  // Timers after reading, as in run().
-  if (loop_->read()) {
+  // Timers after reading, as in run(): when the socket is empty. To a strategy that is slower than
+  // its feed it never is; then they wait for a few reads, and what we have to say does not.
+  if (reads_ != 0) loop_->get_on();
+  if (loop_->read() && ++reads_ < kReadsBeforeTimers) {
     if (const Delivery* const delivery = loop_->next()) return delivery;
   }
+  reads_ = 0;
   loop_->turn();
   return loop_->next();
 }

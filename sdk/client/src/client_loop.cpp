@@ -82,11 +82,13 @@ bool ClientLoop::turn() {
     session_.tick(now_);
     busy = true;
   }
+  return get_on() || busy;
+}
+
+bool ClientLoop::get_on() {
   perform();
-  if (get_on_with_connecting()) {
-    busy = true;
-    perform();
-  }
+  const bool busy = get_on_with_connecting();
+  if (busy) perform();
   for (transport::Parting& parting : partings_) {
     if (parting.is_open()) parting.step(now_);
   }

@@ -62,6 +62,10 @@ class ClientLoop {
   ///
   /// \return whether something was there
   bool take_commands();
+  /// Connecting and writing, without a look at the timers; part of every turn().
+  ///
+  /// \return whether something was connected
+  bool get_on();
   [[nodiscard]] const Delivery* next() {
     const Delivery* const delivery = next_delivery();
     if (delivery == nullptr) return nullptr;

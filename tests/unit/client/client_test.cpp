@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <string>
+#include <utility>
 
 #include <stratwire/client.hpp>
 
@@ -414,6 +416,33 @@ TEST(ClientRing, AFullRingStopsReadingAndLosesNothing) {
   EXPECT_TRUE(in_order);
   EXPECT_EQ(client.metrics().gaps, 0u);
   EXPECT_EQ(client.metrics().connects, 1u);
+}
+
+// A strategy that is slower than its feed: whenever it looks there is more to be read.
+TEST(ClientWithoutThread, DoesMoreThanReadWhenTheSocketIsNeverEmpty) {
+  ScriptedPeer peer{Codec::json};
+  ClientConfig config = config_for({Threading::caller}, peer);
+  config.send_buffer.age_max = std::chrono::milliseconds{1};
+  Strategy strategy{peer, config};
+  ASSERT_TRUE(strategy.follows("prices:A", kEpoch));
+  std::uint64_t seq = 1;
+  bool sending = false;
+  const auto poll_with_more_to_read = [&] {
+    if (std::exchange(sending, true)) return;  // The peer waits while it sends, too.
+    peer.price("prices:A", ++seq, 1);
+    sending = false;
+    strategy.poll();
+  };
+  peer.while_waiting = poll_with_more_to_read;
+  peer.send_frame(transport::Opcode::ping, "still there?");
+  EXPECT_EQ(peer.expect_control(transport::Incoming::Kind::pong), "still there?");
+
+  EXPECT_EQ(strategy.client.send("prices:A", PriceUpdate{}, 7), SendStatus::ok);
+  EXPECT_TRUE(eventually([&] {
+    poll_with_more_to_read();
+    const auto& heard = strategy.heard;
+    return std::find(heard.begin(), heard.end(), "published 7 expired") != heard.end();
+  })) << "an answer that never comes";
 }
 
 // Not reading is our doing: it says nothing about the peer.
