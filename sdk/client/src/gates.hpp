@@ -105,8 +105,11 @@ class Gates {
                              (gap ? Words::kMissed : Words::kData),
                          std::memory_order_relaxed);
     if (gap) return;
+    // What is replayed may be of any age: it is old to every limit.
+    const bool is_new = live_ && (before & Words::kFollowed) != 0;
     // release: pairs with the acquire in ChannelGate::verdict(); `standing` is at least as new.
-    words.received_ns.store(received.time_since_epoch().count(), std::memory_order_release);
+    words.received_ns.store(is_new ? received.time_since_epoch().count() : 0,
+                            std::memory_order_release);
   }
   [[nodiscard]] bool followed(const std::string& channel) const;
   void forget_data(std::string_view wish) const;
@@ -120,6 +123,7 @@ class Gates {
   std::map<std::string, Wish, std::less<>> wishes_{};
   std::uint64_t generation_ = 0;  // Of the connection that the last state was about.
   std::uint64_t index_ = 0;
+  bool live_ = false;  // What client_->live says.
 };
 
 }  // namespace stratwire::client

@@ -294,6 +294,42 @@ TEST(ClientGate, AGateThatIsMadeLateIsShutUntilWhatWaitsInTheRingIsTaken) {
   EXPECT_TRUE(gate.open());
 }
 
+TEST_P(ClientTest, WhatWasReplayedMayBeOfAnyAge) {
+  Gated strategy{peer, config()};
+  const ChannelGate aged = strategy.client.gate("prices:A", {0ns, 1h}).value();
+  const ChannelGate other = strategy.client.gate("prices:B", {0ns, 1h}).value();
+  strategy.client.subscribe({"prices:A"}).value();
+  peer.greet_and_grant(kEpoch, 0);
+  peer.price("prices:A", 1, 1);
+  ASSERT_TRUE(strategy.gets_to(GateVerdict::open));
+  EXPECT_TRUE(aged.open());
+  peer.cut();
+  peer.greet(kEpoch);
+  const auto again = peer.expect<Subscribe>();
+  peer.grant_resumed(again, kEpoch, 2);
+  peer.price("prices:A", 2, 1);
+  peer.caught_up(again);
+  ASSERT_TRUE(strategy.gets_to(GateVerdict::open));
+  EXPECT_EQ(aged.verdict(), GateVerdict::old);
+  peer.price("prices:A", 3, 1);
+  ASSERT_TRUE(strategy.hears("prices:A 3 = 1"));
+  EXPECT_TRUE(aged.open());
+  // The latest one of a channel that is asked for while others are live.
+  const std::vector<std::string> more{"prices:B"};
+  strategy.client.subscribe(more, Start::latest).value();
+  const auto latest = peer.expect<Subscribe>();
+  peer.grant(latest, kEpoch, 8);
+  peer.price("prices:B", 9, 1);
+  peer.caught_up(latest);
+  ASSERT_TRUE(eventually([&] {
+    strategy.poll();
+    return other.verdict() == GateVerdict::old;
+  }));
+  peer.price("prices:B", 10, 1);
+  ASSERT_TRUE(strategy.hears("prices:B 10 = 1"));
+  EXPECT_TRUE(other.open());
+}
+
 TEST_P(ClientTest, LimitsOfTimeShutIt) {
   Gated strategy{peer, config()};
   const auto limited = [&](GateLimits limits) {

@@ -19,8 +19,10 @@ struct GateLimits {
   /// Since the server last gave a sign of life: any byte of it. Servers send a heartbeat every
   /// second; two of them and some is the default.
   std::chrono::nanoseconds silence_max = std::chrono::milliseconds{2'500};
-  /// Since the channel's newest message was read from the socket. A channel that has nothing new
-  /// to say is as it was: set it for feeds of which silence means that something is wrong.
+  /// Since the channel's newest message was read from the socket; what it waited in queues before
+  /// is in ClientLatencies. One that was replayed, or is the latest of before, may be of any age:
+  /// to a limit it is old, until the next one comes. A channel that has nothing new to say is as it
+  /// was: set it for feeds of which silence means that something is wrong.
   std::chrono::nanoseconds data_age_max{0};
 };
 
@@ -69,7 +71,7 @@ struct alignas(queue::kIsolationBytes) GateChannelWords {
   /// The newest delivery of the channel, counted over all channels, and the flags: one word, so
   /// that they always belong together.
   std::atomic<std::uint64_t> standing{0};
-  /// When the newest message was read. \units ns of CLOCK_MONOTONIC
+  /// When the newest message was read; 0: nobody knows its age. \units ns of CLOCK_MONOTONIC
   std::atomic<std::int64_t> received_ns{0};
 };
 static_assert(sizeof(GateChannelWords) == queue::kIsolationBytes);
@@ -151,8 +153,9 @@ class ChannelGate {
     // relaxed: a time by itself; an older one only shuts the gate.
     const std::int64_t heard_ns = client_->heard_ns.load(std::memory_order_relaxed);
     if (silence_ns_max_ != 0 && now_ns - heard_ns > silence_ns_max_) return GateVerdict::silent;
-    if (age_ns_max_ != 0 && now_ns - received_ns > age_ns_max_) return GateVerdict::old;
-    return GateVerdict::open;
+    if (age_ns_max_ == 0) return GateVerdict::open;
+    const bool known = received_ns != 0;
+    return known && now_ns - received_ns <= age_ns_max_ ? GateVerdict::open : GateVerdict::old;
   }
 
   std::shared_ptr<const detail::GateClientWords> client_{};
