@@ -1,5 +1,6 @@
 #include "sub.hpp"
 
+#include <algorithm>
 #include <concepts>
 #include <cstring>
 #include <set>
@@ -9,6 +10,7 @@
 
 #include <stratwire/client.hpp>
 #include <stratwire/codec.hpp>
+#include <stratwire/session/channel_name.hpp>
 
 #include "output.hpp"
 #include "tally.hpp"
@@ -237,9 +239,25 @@ int Subscriber::run() {
   return exit_code();
 }
 
+/// One that the client would ignore.
+const ResumePoint* point_of_no_channel(const SubOptions& options) {
+  const auto found = std::ranges::find_if(options.since, [&](const ResumePoint& point) {
+    return std::ranges::none_of(options.channels, [&](const std::string& channel) {
+      return channel == point.channel ||
+             (session::is_wildcard(channel) && session::covers(channel, point.channel));
+    });
+  });
+  return found == options.since.end() ? nullptr : &*found;
+}
+
 }  // namespace
 
 int run_sub(const SubOptions& options) {
+  if (const ResumePoint* const point = point_of_no_channel(options)) {
+    say("--since: no CHANNEL of this command is or covers '" + point->channel +
+        "'; add it, or mend the point");
+    return kExitUsage;
+  }
   auto client = Client::open(client_config(options.connection, "stratwire sub"));
   if (!client.ok()) {
     say(client.error().message());

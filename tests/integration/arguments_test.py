@@ -59,6 +59,9 @@ class WrongArguments(unittest.TestCase):
         for point in ("prices:A", "prices:A@1", "prices:A@1:x", "@1:2", "prices:A@1:2:3@", "a@b:1:2"):
             self.check("stratwire", "sub", url, "a:b", "--since", point,
                        says=["--since", f"'{point}' is not CHANNEL@EPOCH:SEQ"])
+        for point in ("b:b@1:2", "a:*@1:2"):
+            self.check("stratwire", "sub", url, "a:b", "c:*", "--since", point,
+                       says=["--since", f"'{point.partition('@')[0]}'"])
         self.check("stratwire", "sub", url, "a:b", "--also", "http://x", says=["http", "ws://"])
         self.check("stratwire", "sub", url, "a:b", "--retry", "-1",
                    says=["--retry: '-1' is not a whole number from 0 on"])
