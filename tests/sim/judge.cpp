@@ -255,9 +255,24 @@ void Judge::on_state(const StateEvent& event, std::uint64_t connection) {
   state_ = event.state;
   oracle_.generation(older_generations_ + generation_);
   if (state_ != ClientState::live) return;
+  check_debts();
   for (auto& [wildcard, position] : positions_) {
     if (!position.said) continue;
     position = {.epoch = position.next_epoch, .seq = position.next_seq, .caught_up = true};
+  }
+}
+
+/// Live means that all has come that was promised, or a Gap in its place. What flows through a
+/// `kind:*` as well may be on its way still.
+void Judge::check_debts() {
+  for (auto& [channel, watch] : watches_) {
+    const std::uint64_t epoch = std::exchange(watch.owed_epoch, 0);
+    if (epoch == 0 || epoch != watch.handed_epoch || watch.stage != Watch::Stage::on) continue;
+    if (wishes(session::wildcard_of(session::kind_of(channel)))) continue;
+    if (const std::uint64_t cursor = oracle_.cursor(channel); cursor < watch.owed_to) {
+      fault("live at " + std::to_string(cursor) + " of " + channel + ", which has " +
+            std::to_string(watch.owed_to));
+    }
   }
 }
 
@@ -273,6 +288,10 @@ void Judge::on_subscribed(const Subscribed& answer) {
       if (!names(result.channel, channel)) continue;
       watch.said_epoch = result.epoch;
       watch.said_head = result.head;
+      if (result.channel == channel) {
+        watch.owed_epoch = result.epoch;
+        watch.owed_to = result.head;
+      }
     }
     if (result.code != Errc::ok) {
       fault("refused: " + result.channel + ' ' + result.message);

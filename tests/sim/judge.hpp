@@ -82,6 +82,9 @@ class Judge final : public Strategy {
     std::uint64_t handed_epoch = 0;  ///< Of what was handed over last; 0 after an epoch's end.
     std::uint64_t said_epoch = 0;    ///< Of the last answer that named or covered it,
     std::uint64_t said_head = 0;     ///< and its head, if that was by name.
+    // What an answer to its very name owes, before the client may say live.
+    std::uint64_t owed_epoch = 0;
+    std::uint64_t owed_to = 0;
     // The last range that was handed over as a Gap, and epochs that one has ended.
     std::uint64_t lost_epoch = 0;
     std::uint64_t lost_to = 0;
@@ -113,6 +116,7 @@ class Judge final : public Strategy {
   void start_again(std::string_view channel, Watch& watch, std::uint64_t epoch, std::uint64_t next);
   void begin_anew(std::string_view channel, Watch& watch, std::uint64_t epoch);
   void on_state(const StateEvent& event, std::uint64_t connection);
+  void check_debts();
   void on_subscribed(const Subscribed& answer);
   void grant(const ChannelResult& result, std::uint64_t request);
   void grant_kind(const ChannelResult& result, std::uint64_t request);
