@@ -66,7 +66,7 @@ TEST(Kill, TheClientIsBackAndSubscribedEachTime) {
 }
 
 TEST(Kill, EveryChannelIsJudgedAcrossTheEpochs) {
-  const int kills = sized(3, 20);
+  const int kills = sized(3, 100);
   const std::string path = temporary_path("judged.sock");
   // Those of the demo, told by a first look at it.
   std::vector<std::string> channels;
