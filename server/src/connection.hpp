@@ -60,7 +60,7 @@ struct Connection {
   std::uint64_t id = 0;
   std::uint64_t token = 0;        ///< Slot and generation, as the host tells it.
   std::int64_t connected_at = 0;  ///< \units Unix nanoseconds
-  std::int64_t heard_at_ms = 0;   ///< Monotonic.
+  std::int64_t heard_at_ms = 0;   ///< Monotonic; of the last sign of life.
   std::int64_t deadline_ms = 0;   ///< Of handshake and closing.
   transport::FrameParser parser;
   std::unique_ptr<transport::ServerHandshake> handshake{};
@@ -74,6 +74,11 @@ struct Connection {
   }
   [[nodiscard]] std::string_view lane_unsent() const noexcept {
     return lane ? lane->unsent() : std::string_view{};
+  }
+  /// A sign of life: whatever it is, no ping is open any more.
+  void note_life(std::int64_t now_ms) noexcept {
+    heard_at_ms = now_ms;
+    ping_sent = false;
   }
 };
 

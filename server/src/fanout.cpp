@@ -278,6 +278,8 @@ bool Fanout::wrote(Connection& c, const transport::IoResult& result, Now now) {
     c.deadline_ms = now.ms + limits::kCloseTimeout.count();
   }
   c.progress_ms = now.ms;
+  // There was no room before: the peer made some.
+  if (c.lagging) c.note_life(now.ms);
   const std::size_t from_lane = std::min(result.bytes, c.lane_unsent().size());
   sent(c, from_lane, result.bytes - from_lane);
   if (bytes_waiting(c) == 0) return true;

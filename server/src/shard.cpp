@@ -231,8 +231,11 @@ void Shard::sweep_open(Connection& c) {
     close_slow(c, "it took nothing for " + std::to_string(now_.ms - c.progress_ms) + " ms");
     return;
   }
-  // Its signs of life are not read; those that take nothing of the replay are found above.
-  if (c.holds_request) return;
+  if (!c.reads()) {
+    // It may say what it likes meanwhile; those that take nothing are found above.
+    c.note_life(now_.ms);
+    return;
+  }
   const std::int64_t ping_after = core_.config.ping_interval.count();
   // Never without a ping first, however late this sweep is.
   if (c.ping_sent && now_.ms - c.heard_at_ms >= 2 * ping_after) {

@@ -39,8 +39,7 @@ bool Shard::read(Connection& c) {
     drop(c);
     return true;
   }
-  c.heard_at_ms = now_.ms;
-  c.ping_sent = false;
+  c.note_life(now_.ms);
   if (kept != 0) std::ranges::copy(*c.unparsed, buffer.begin());
   take(c, buffer.first(kept + result.bytes));
   return true;

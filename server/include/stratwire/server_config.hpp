@@ -117,9 +117,9 @@ struct ServerConfig {
   std::chrono::milliseconds handshake_timeout = limits::kHandshakeTimeout;
   /// A Heartbeat goes to every native connection so often.
   std::chrono::milliseconds heartbeat_interval = limits::kHeartbeatInterval;
-  /// WebSocket ping to a peer that was silent for so long; it is given up after twice as long. Up
-  /// to 24 h; 0 = never asked, never given up for its silence. Environment: WS_PING_INTERVAL, in
-  /// seconds.
+  /// WebSocket ping to a peer that was silent for so long; it is given up after twice as long. One
+  /// that is behind and takes what waits for it is not silent. Up to 24 h; 0 = never asked, never
+  /// given up for its silence. Environment: WS_PING_INTERVAL, in seconds.
   std::chrono::milliseconds ping_interval{30'000};
 
   /// Channels that are published, or were, since the server opened. A subscription to a name that

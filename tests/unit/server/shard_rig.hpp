@@ -200,8 +200,10 @@ class RigClient {
   void send(const WsMessage& message) {
     std::string payload;
     ASSERT_TRUE(encode(Codec::json, {{}, message}, payload));
-    transport::append_frame(pipe_->to_server, {transport::Opcode::text, transport::MaskKey{}},
-                            payload);
+    send_frame(transport::Opcode::text, payload);
+  }
+  void send_frame(transport::Opcode opcode, std::string_view payload) {
+    transport::append_frame(pipe_->to_server, {opcode, transport::MaskKey{}}, payload);
     rig_.settle();
   }
   /// The next message; nullptr when none waits, or at a close frame (see closed_by()).
@@ -218,6 +220,8 @@ class RigClient {
         closed_by_ = static_cast<int>(incoming.code);
         return nullptr;
       }
+      if (incoming.kind == Kind::ping) ++pings_;
+      if (incoming.kind == Kind::pong) pongs_.push_back(payload_);
       EXPECT_NE(incoming.kind, Kind::violation) << payload_;
       if (incoming.kind == Kind::violation) return nullptr;
       if (incoming.kind != Kind::message) continue;
@@ -235,6 +239,10 @@ class RigClient {
   }
   /// 0 while it is open.
   [[nodiscard]] int closed_by() const { return closed_by_; }
+  /// Of the server, that next() has passed over; they are not answered.
+  [[nodiscard]] std::size_t pings() const { return pings_; }
+  /// What was in the pong frames that next() has passed over.
+  [[nodiscard]] const std::vector<std::string>& pongs() const { return pongs_; }
 
  private:
   ShardRig& rig_;
@@ -245,6 +253,8 @@ class RigClient {
   std::string input_{};
   std::string payload_{};
   int closed_by_ = 0;
+  std::size_t pings_ = 0;
+  std::vector<std::string> pongs_{};
 };
 
 }  // namespace stratwire::server
