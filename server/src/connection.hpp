@@ -72,9 +72,7 @@ struct Connection {
   [[nodiscard]] bool reads() const noexcept {
     return !read_paused && !awaits_hub && !awaits_page && !holds_request;
   }
-  [[nodiscard]] std::string_view lane_unsent() const noexcept {
-    return lane ? lane->unsent() : std::string_view{};
-  }
+  [[nodiscard]] std::size_t lane_bytes() const noexcept { return lane ? lane->unsent_bytes() : 0; }
   /// A sign of life: whatever it is, no ping is open any more.
   void note_life(std::int64_t now_ms) noexcept {
     heard_at_ms = now_ms;

@@ -19,12 +19,12 @@ constexpr std::size_t kSamplesMax = 256;
 
 std::size_t bytes_waiting(const Connection& c) noexcept {
   const std::uint64_t of_log = c.cohort != nullptr ? c.cohort->log.head() - c.cursor : 0;
-  return c.lane_unsent().size() + of_log;
+  return c.lane_bytes() + of_log;
 }
 
 /// Whether one send() of the log's bytes is all that the connection lacks.
 bool has_only_log(const Connection& c) noexcept {
-  return c.socket.is_plain() && !c.failed && c.lane_unsent().empty() &&
+  return c.socket.is_plain() && !c.failed && c.lane_bytes() == 0 &&
          c.cursor != c.cohort->log.head();
 }
 
@@ -240,13 +240,14 @@ void Fanout::run_batch(Now now) {
 }
 
 transport::IoResult Fanout::send_waiting(Connection& c) {
-  const std::string_view lane = c.lane_unsent();
   const std::span<const char> log =
       c.cohort != nullptr ? c.cohort->log.from(c.cursor) : std::span<const char>{};
-  if (lane.empty()) return c.socket.write_some(log);
-  if (log.empty()) return c.socket.write_some(std::span(lane));
-  const iovec pieces[] = {{const_cast<char*>(lane.data()), lane.size()},
-                          {const_cast<char*>(log.data()), log.size()}};
+  if (c.lane_bytes() == 0) return c.socket.write_some(log);
+  const auto [begun, urgent, rest] = c.lane->unsent();
+  const auto piece = [](auto bytes) {
+    return iovec{const_cast<char*>(bytes.data()), bytes.size()};
+  };
+  const iovec pieces[] = {piece(begun), piece(urgent), piece(rest), piece(log)};
   return c.socket.write_some(std::span<const iovec>(pieces));
 }
 
@@ -280,7 +281,7 @@ bool Fanout::wrote(Connection& c, const transport::IoResult& result, Now now) {
   c.progress_ms = now.ms;
   // There was no room before: the peer made some.
   if (c.lagging) c.note_life(now.ms);
-  const std::size_t from_lane = std::min(result.bytes, c.lane_unsent().size());
+  const std::size_t from_lane = std::min(result.bytes, c.lane_bytes());
   sent(c, from_lane, result.bytes - from_lane);
   if (bytes_waiting(c) == 0) return true;
   begin_lagging(c, now);
@@ -291,7 +292,7 @@ void Fanout::sent(Connection& c, std::size_t from_lane, std::size_t from_log) {
   c.sent_bytes += from_lane + from_log;
   counters_.sent_bytes.add(from_lane + from_log);
   if (from_lane != 0) {
-    if (from_lane == c.lane_unsent().size()) {
+    if (from_lane == c.lane_bytes()) {
       c.lane.reset();
     } else {
       c.lane->take(from_lane);
@@ -370,6 +371,18 @@ void Fanout::append_to_lane(Connection& c, transport::Opcode opcode, std::string
   hold_requests_if_unread(c);
 }
 
+void Fanout::append_urgent(Connection& c, transport::Opcode opcode, std::string_view payload) {
+  if (!c.lagging) {
+    // All goes at once: who reads in time gets its answers in the order of its questions.
+    append_to_lane(c, opcode, payload);
+    return;
+  }
+  if (!c.lane) c.lane = std::make_unique<Lane>();
+  finish_frame(c);
+  c.lane->append_urgent(opcode, payload);
+  hold_requests_if_unread(c);
+}
+
 void Fanout::append_ready(Connection& c, std::string_view frames, std::uint32_t messages) {
   if (frames.empty()) return;
   if (!c.lane) c.lane = std::make_unique<Lane>();
@@ -390,7 +403,7 @@ void Fanout::cut(Connection& c) {
 }
 
 void Fanout::hold_requests_if_unread(Connection& c) {
-  if (c.read_paused || c.lane_unsent().size() <= kUnreadRepliesBytesMax) return;
+  if (c.read_paused || c.lane_bytes() <= kUnreadRepliesBytesMax) return;
   c.read_paused = true;
   update_interest(c);
 }
@@ -399,19 +412,26 @@ void Fanout::reply(Connection& c, const WsMessage& message) {
   if (c.dialect == Dialect::plain && !std::holds_alternative<Pong>(message)) return;
   encoded_.clear();
   if (!encode(codec_of(c.dialect), {{}, message}, encoded_)) return;
-  append_to_lane(c, opcode_of(codec_of(c.dialect)), encoded_);
+  const transport::Opcode opcode = opcode_of(codec_of(c.dialect));
+  if (std::holds_alternative<Pong>(message)) {
+    append_urgent(c, opcode, encoded_);
+  } else {
+    append_to_lane(c, opcode, encoded_);
+  }
 }
 
 void Fanout::finish_log(Connection& c) {
   if (c.cohort == nullptr || c.cursor == c.cohort->log.head()) return;
   if (!c.lane) c.lane = std::make_unique<Lane>();
   finish_frame(c);
-  const auto rest = c.cohort->log.from(c.cursor);
-  // Theirs from here on, like those that flush() sends.
-  const std::uint32_t messages = count_data(c.cohort->log.marks_from(c.cursor));
-  counters_.delivered.add(messages);
-  c.lane->append({rest.data(), rest.size()}, messages);
-  c.cursor += rest.size();
+  // Theirs from here on, like those that flush() sends. One by one: a pong may go in between.
+  for (const FrameMark& mark : c.cohort->log.marks_from(c.cursor)) {
+    const auto frame = c.cohort->log.from(c.cursor).first(mark.end - c.cursor);
+    const std::uint32_t messages = mark.is_data() ? 1 : 0;
+    counters_.delivered.add(messages);
+    c.lane->append({frame.data(), frame.size()}, messages);
+    c.cursor = mark.end;
+  }
   hold_requests_if_unread(c);
 }
 
@@ -516,7 +536,7 @@ std::uint64_t Fanout::lag_bytes() const noexcept {
   for (const Cohort* cohort : lagging_cohorts_) {
     for (const Connection* c : cohort->lagging) {
       const std::size_t frames = cohort->log.marks_from(c->cursor).size();
-      const std::uint64_t bytes = cohort->log.head() - c->cursor + c->lane_unsent().size();
+      const std::uint64_t bytes = cohort->log.head() - c->cursor + c->lane_bytes();
       lag = std::max<std::uint64_t>({lag, bytes, frames * core_.paced_bytes(0)});
     }
   }

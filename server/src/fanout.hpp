@@ -60,6 +60,9 @@ class Fanout {
   void reply(Connection& c, const WsMessage& message);
   /// One frame into the lane, between frames of the log.
   void append_to_lane(Connection& c, transport::Opcode opcode, std::string_view payload);
+  /// A ping or pong: before everything that waits for a connection that lags, but for what was
+  /// begun. A pong that comes too late is none.
+  void append_urgent(Connection& c, transport::Opcode opcode, std::string_view payload);
   /// Frames that are ready, with so many data messages in them, into the lane.
   void append_ready(Connection& c, std::string_view frames, std::uint32_t messages);
   /// Everything that the log still owes the connection goes into its lane.

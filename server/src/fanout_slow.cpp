@@ -68,7 +68,7 @@ void Fanout::lap(Connection& c) {
   }
   c.cursor = log.head();
   // One that takes neither what is kept for it nor its gaps: it comes back and resumes.
-  if (!c.slow && (c.lane->unsent().size() > core_.lane_hard_bytes ||
+  if (!c.slow && (c.lane->unsent_bytes() > core_.lane_hard_bytes ||
                   c.lane->messages() > core_.lane_hard_messages)) {
     c.slow = true;
     slow.push_back(c.token);

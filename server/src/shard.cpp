@@ -213,7 +213,7 @@ void Shard::sweep_connections() {
       case Connection::Phase::closing:
         if (now_.ms < c.deadline_ms) break;
         // A drain has a deadline of its own, and what was published before it is owed.
-        if (closing_all_ && !c.lane_unsent().empty()) break;
+        if (closing_all_ && c.lane_bytes() != 0) break;
         if (c.phase == Connection::Phase::handshake) counters_.timeouts.add();
         drop(c);
         break;
@@ -245,7 +245,7 @@ void Shard::sweep_open(Connection& c) {
     drop(c);
   } else if (ping_after != 0 && !c.ping_sent && now_.ms - c.heard_at_ms >= ping_after) {
     c.ping_sent = true;
-    fanout_.append_to_lane(c, transport::Opcode::ping, {});
+    fanout_.append_urgent(c, transport::Opcode::ping, {});
     fanout_.flush(c, now_);
   }
 }
@@ -356,7 +356,7 @@ std::vector<ConnectionStats> Shard::connection_stats() const {
     stats.protocol = protocol_name(c.dialect);
     stats.channels = c.cohort->channels.size();
     stats.sent_bytes = c.sent_bytes;
-    stats.lag_bytes = c.cohort->log.head() - c.cursor + c.lane_unsent().size();
+    stats.lag_bytes = c.cohort->log.head() - c.cursor + c.lane_bytes();
     stats.gaps = c.gaps;
     stats.connected_at = c.connected_at;
     all.push_back(std::move(stats));

@@ -77,7 +77,7 @@ void Shard::parse(Connection& c, std::span<char> input) {
         break;
       case Kind::ping:
         if (c.phase == Connection::Phase::open) {
-          fanout_.append_to_lane(c, transport::Opcode::pong, incoming.payload);
+          fanout_.append_urgent(c, transport::Opcode::pong, incoming.payload);
         }
         break;
       case Kind::pong:
@@ -102,7 +102,7 @@ void Shard::parse(Connection& c, std::span<char> input) {
 
 void Shard::on_close_frame(Connection& c, transport::CloseCode code) {
   if (c.phase == Connection::Phase::closing) {
-    if (c.lane_unsent().empty()) {
+    if (c.lane_bytes() == 0) {
       drop(c);
     } else {
       // It came with what our close frame is about, which is still to be sent.

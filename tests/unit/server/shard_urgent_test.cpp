@@ -1,4 +1,4 @@
-// Signs of life of readers that are behind.
+// Signs of life of readers that are behind, and what overtakes what waits for them.
 
 #include <cstddef>
 #include <cstdint>
@@ -107,6 +107,75 @@ TEST(ShardUrgent, SilenceOfOneThatIsNotReadIsNotHeldAgainstIt) {
   EXPECT_EQ(client.next(), nullptr);
   EXPECT_EQ(client.pings(), 1U);
   EXPECT_EQ(rig.shard().open_connections(), 1U);
+}
+
+// ---- What overtakes
+
+TEST(ShardUrgent, PongsOvertakeAReplay) {
+  ShardRig rig(quiet());
+  for (std::uint64_t i = 1; i <= kBacklog; ++i) rig.publish("events:A", account(i));
+  RigClient client(rig);
+  client.pipe().window = 10;
+  client.send(
+      Subscribe{.channels = {"events:A"}, .id = 1, .since = {{"events:A", ShardRig::kEpoch, 0}}});
+  client.send(Ping{7});
+  // The answer was begun; a piece waits behind it.
+  client.pipe().window = 1'000;
+  rig.settle();
+  EXPECT_TRUE(std::holds_alternative<Subscribed>(client.next()->body));
+  EXPECT_TRUE(std::holds_alternative<Pong>(client.next()->body));
+  client.pipe().window = SIZE_MAX;
+  rig.settle();
+  EXPECT_EQ(client.next()->envelope.seq, 1U);
+}
+
+TEST(ShardUrgent, ThePingOfTheServerOvertakesToo) {
+  ServerConfig config = quiet();
+  config.stall_max = std::chrono::hours(1);
+  ShardRig rig(config);
+  RigClient client = reader_with_backlog(rig);
+  rig.advance(kPingMs + 1'000);
+  client.pipe().window = kText + 500;
+  rig.settle();
+  EXPECT_NE(client.next(), nullptr);
+  EXPECT_EQ(client.next(), nullptr);
+  EXPECT_EQ(client.pings(), 1U);
+}
+
+TEST(ShardUrgent, OneThatReadsInTimeGetsItsAnswersInOrder) {
+  ShardRig rig(quiet());
+  RigClient client(rig);
+  rig.hold_answers();
+  client.send(Subscribe{{"accounts:A"}, 1});
+  client.send(Ping{7});
+  rig.release_answers();
+  EXPECT_TRUE(std::holds_alternative<Subscribed>(client.next()->body));
+  EXPECT_TRUE(std::holds_alternative<Pong>(client.next()->body));
+}
+
+// ---- What is read of one that does not read
+
+TEST(ShardUrgent, PingsOfOneThatDoesNotReadPileUpToALimit) {
+  for (const bool frames : {false, true}) {
+    ShardRig rig(quiet());
+    RigClient client(rig);
+    client.pipe().window = 10;
+    std::uint64_t asked = 0;
+    while (client.pipe().to_server.empty()) {
+      ASSERT_LT(++asked, 100'000U) << "they are read for ever";
+      if (frames) {
+        client.send_frame(transport::Opcode::ping, std::string(100, 'p'));
+      } else {
+        client.send(Ping{1});
+      }
+    }
+    EXPECT_LT(rig.shard().connection_stats().at(0).lag_bytes, 257U * 1024);
+    client.pipe().window = SIZE_MAX;
+    rig.settle();
+    std::uint64_t answered = 0;
+    while (client.next() != nullptr) ++answered;
+    EXPECT_EQ(answered + client.pongs().size(), asked);
+  }
 }
 
 }  // namespace
