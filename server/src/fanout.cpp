@@ -284,6 +284,7 @@ bool Fanout::wrote(Connection& c, const transport::IoResult& result, Now now) {
   const std::size_t from_lane = std::min(result.bytes, c.lane_bytes());
   sent(c, from_lane, result.bytes - from_lane);
   if (bytes_waiting(c) == 0) return true;
+  take_requests_if_read(c);
   begin_lagging(c, now);
   return false;
 }
@@ -325,10 +326,7 @@ void Fanout::begin_lagging(Connection& c, Now now) {
 }
 
 void Fanout::end_lagging(Connection& c) {
-  if ((c.read_paused || c.replaying) && !c.drained) {
-    c.drained = true;
-    drained.push_back(c.token);
-  }
+  if (c.read_paused || c.replaying) tell_drained(c);
   c.read_paused = false;
   if (c.lagging) {
     c.lagging = false;
@@ -367,7 +365,7 @@ void Fanout::finish_frame(Connection& c) {
 void Fanout::append_to_lane(Connection& c, transport::Opcode opcode, std::string_view payload) {
   if (!c.lane) c.lane = std::make_unique<Lane>();
   finish_frame(c);
-  c.lane->append_frame(opcode, payload);
+  c.lane->append_frame(opcode, payload, Cause::reply);
   hold_requests_if_unread(c);
 }
 
@@ -388,7 +386,7 @@ void Fanout::append_ready(Connection& c, std::string_view frames, std::uint32_t 
   if (!c.lane) c.lane = std::make_unique<Lane>();
   finish_frame(c);
   counters_.delivered.add(messages);
-  c.lane->append(frames, messages);
+  c.lane->append(frames, messages, Cause::feed);
 }
 
 void Fanout::cut(Connection& c) {
@@ -402,10 +400,31 @@ void Fanout::cut(Connection& c) {
   if (c.cohort != nullptr) c.cursor = c.cohort->log.head();
 }
 
+/// What its requests brought and it has not read, as a share of what it may leave unread. Nothing
+/// of what it is kept counts: to unsubscribe is what helps one that can't follow.
+bool Fanout::leaves_unread(const Connection& c, std::size_t halves) const noexcept {
+  return c.lane && (c.lane->bytes_of(Cause::reply) > kUnreadRepliesBytesMax / 2 * halves ||
+                    c.lane->bytes_of(Cause::change) > core_.config.lane_bytes_max / 2 * halves);
+}
+
 void Fanout::hold_requests_if_unread(Connection& c) {
-  if (c.read_paused || c.lane_bytes() <= kUnreadRepliesBytesMax) return;
+  if (c.read_paused || !leaves_unread(c, 2)) return;
   c.read_paused = true;
   update_interest(c);
+}
+
+/// Not as soon as there is room for one reply: stopping and going on costs system calls.
+void Fanout::take_requests_if_read(Connection& c) {
+  if (!c.read_paused || leaves_unread(c, 1)) return;
+  c.read_paused = false;
+  tell_drained(c);
+  update_interest(c);
+}
+
+void Fanout::tell_drained(Connection& c) {
+  if (c.drained) return;
+  c.drained = true;
+  drained.push_back(c.token);
 }
 
 void Fanout::reply(Connection& c, const WsMessage& message) {
@@ -429,7 +448,7 @@ void Fanout::finish_log(Connection& c) {
     const auto frame = c.cohort->log.from(c.cursor).first(mark.end - c.cursor);
     const std::uint32_t messages = mark.is_data() ? 1 : 0;
     counters_.delivered.add(messages);
-    c.lane->append({frame.data(), frame.size()}, messages);
+    c.lane->append({frame.data(), frame.size()}, messages, Cause::change);
     c.cursor = mark.end;
   }
   hold_requests_if_unread(c);

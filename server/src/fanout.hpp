@@ -76,9 +76,10 @@ class Fanout {
 
   // ---- What the shard must do about connections, by token; it empties the lists
 
-  std::vector<std::uint64_t> broken{};   ///< Their sockets take no more: drop them.
-  std::vector<std::uint64_t> slow{};     ///< They are beyond their hard limit: close them.
-  std::vector<std::uint64_t> drained{};  ///< They have taken all: go on with requests and replay.
+  std::vector<std::uint64_t> broken{};  ///< Their sockets take no more: drop them.
+  std::vector<std::uint64_t> slow{};    ///< They are beyond their hard limit: close them.
+  /// They have taken enough: go on with requests, and with the replay of those that have all.
+  std::vector<std::uint64_t> drained{};
 
  private:
   struct Route {
@@ -117,7 +118,10 @@ class Fanout {
   void end_lagging(Connection& c);
   void stop_lagging(Cohort& cohort, Connection& c);
   void finish_frame(Connection& c);
+  [[nodiscard]] bool leaves_unread(const Connection& c, std::size_t halves) const noexcept;
   void hold_requests_if_unread(Connection& c);
+  void take_requests_if_read(Connection& c);
+  void tell_drained(Connection& c);
   void note(Route& route, const Frame& frame);
   void stamp_samples(Now now);
   void gather_heads();

@@ -56,7 +56,7 @@ void Fanout::lap(Connection& c) {
     const std::uint64_t begin = i == 0 ? c.cursor : marks[i - 1].end;
     const auto frame = log.from(begin).first(marks[i].end - begin);
     counters_.delivered.add();
-    c.lane->append({frame.data(), frame.size()}, 1);
+    c.lane->append({frame.data(), frame.size()}, 1, Cause::feed);
   };
   for (std::size_t i = 0; i < marks.size(); ++i) {
     if (is_kept(marks[i])) keep(i);
@@ -106,7 +106,9 @@ void Fanout::tell_gap(Connection& c, const Lapped& lapped) {
                     Gap{core_.epoch, lapped.from, to,
                         conflates ? Gap::Reason::conflated : Gap::Reason::slow_consumer}};
   const Codec codec = codec_of(c.dialect);
-  if (encode(codec, gap, encoded_)) c.lane->append_frame(opcode_of(codec), encoded_);
+  if (encode(codec, gap, encoded_)) {
+    c.lane->append_frame(opcode_of(codec), encoded_, Cause::feed);
+  }
 }
 
 }  // namespace stratwire::server

@@ -1,6 +1,7 @@
 /// Ready frames of one connection, one behind the other, and where they may be parted.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -8,6 +9,14 @@
 #include <vector>
 
 namespace stratwire::server {
+
+/// Why bytes wait for a connection: what its own requests bring is bounded by reading no more of
+/// them, what the feed brings by the policies of its channels.
+enum class Cause : std::uint8_t {
+  feed,    ///< Kept messages, Gaps, replays.
+  reply,   ///< Answers and words of the server.
+  change,  ///< What an old log still owed when its channels changed.
+};
 
 /// A string of bytes in runs: frames that were appended together. Only between runs is anything
 /// put in or left out.
@@ -24,12 +33,19 @@ class FrameQueue {
   }
   /// Data messages in runs that are not all sent.
   [[nodiscard]] std::size_t messages() const noexcept { return messages_; }
+  /// Bytes of runs that are not all sent.
+  [[nodiscard]] std::size_t bytes_of(Cause cause) const noexcept {
+    return bytes_by_cause_[static_cast<std::size_t>(cause)];
+  }
 
   /// Where a run is appended; end_run() then makes it one.
   [[nodiscard]] std::string& tail() noexcept { return bytes_; }
-  void end_run(std::uint32_t messages) {
-    runs_.push_back({begin_ + bytes_.size(), messages});
+  void end_run(std::uint32_t messages, Cause cause) {
+    const std::uint64_t begin = runs_.empty() ? run_begin_ : runs_.back().end;
+    const std::uint64_t end = begin_ + bytes_.size();
+    runs_.push_back({end, messages, cause});
     messages_ += messages;
+    bytes_by_cause_[static_cast<std::size_t>(cause)] += end - begin;
   }
   /// Precondition: nothing is unsent but one run.
   void begin_run() noexcept { begun_ = true; }
@@ -39,8 +55,10 @@ class FrameQueue {
   void take(std::size_t count) {
     sent_ += count;
     while (first_run_ != runs_.size() && runs_[first_run_].end <= begin_ + sent_) {
-      run_begin_ = runs_[first_run_].end;
-      messages_ -= runs_[first_run_++].messages;
+      const Run& run = runs_[first_run_++];
+      messages_ -= run.messages;
+      bytes_by_cause_[static_cast<std::size_t>(run.cause)] -= run.end - run_begin_;
+      run_begin_ = run.end;
       begun_ = false;
     }
     if (run_begin_ < begin_ + sent_) begun_ = true;
@@ -56,7 +74,12 @@ class FrameQueue {
     const std::size_t kept = first_run_ + (begun_ ? 1 : 0);
     bytes_.resize(kept == 0 ? sent_ : runs_[kept - 1].end - begin_);
     runs_.resize(kept);
-    messages_ = begun_ ? runs_[first_run_].messages : 0;
+    messages_ = 0;
+    bytes_by_cause_ = {};
+    if (!begun_) return;
+    const Run& run = runs_[first_run_];
+    messages_ = run.messages;
+    bytes_by_cause_[static_cast<std::size_t>(run.cause)] = run.end - run_begin_;
   }
 
  private:
@@ -64,6 +87,7 @@ class FrameQueue {
   struct Run {
     std::uint64_t end = 0;
     std::uint32_t messages = 0;
+    Cause cause = Cause::feed;
   };
 
   std::string bytes_{};
@@ -74,6 +98,7 @@ class FrameQueue {
   std::uint64_t run_begin_ = 0;  ///< where it begins,
   bool begun_ = false;           ///< and whether some of it went.
   std::size_t messages_ = 0;
+  std::array<std::size_t, 3> bytes_by_cause_{};
 };
 
 }  // namespace stratwire::server

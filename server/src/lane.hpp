@@ -31,30 +31,34 @@ class Lane {
   }
   /// Data messages that are not all sent.
   [[nodiscard]] std::size_t messages() const noexcept { return usual_.messages(); }
+  /// Unsent bytes of that cause, give or take a run that was begun.
+  [[nodiscard]] std::size_t bytes_of(Cause cause) const noexcept {
+    return usual_.bytes_of(cause) + urgent_.bytes_of(cause);
+  }
 
-  void append_frame(transport::Opcode opcode, std::string_view payload) {
+  void append_frame(transport::Opcode opcode, std::string_view payload, Cause cause) {
     transport::append_frame(usual_.tail(), {opcode}, payload);
-    usual_.end_run(0);
+    usual_.end_run(0, cause);
   }
   /// Only for frames whose order against the others means nothing: pings and pongs.
   void append_urgent(transport::Opcode opcode, std::string_view payload) {
     transport::append_frame(urgent_.tail(), {opcode}, payload);
-    urgent_.end_run(0);
+    urgent_.end_run(0, Cause::reply);
   }
   void append_close(transport::CloseCode code, std::string_view reason) {
     transport::append_close(usual_.tail(), code, reason);
-    usual_.end_run(0);
+    usual_.end_run(0, Cause::reply);
   }
   /// The rest of a frame whose beginning was sent from the log. Precondition: nothing is unsent.
   void append_rest(std::string_view rest, std::uint32_t messages) {
-    append(rest, messages);
+    append(rest, messages, Cause::feed);
     usual_.begin_run();
   }
   /// Frames that are ready, with so many data messages in them.
-  void append(std::string_view frames, std::uint32_t messages) {
+  void append(std::string_view frames, std::uint32_t messages, Cause cause) {
     if (frames.empty()) return;
     usual_.tail().append(frames);
-    usual_.end_run(messages);
+    usual_.end_run(messages, cause);
   }
 
   /// `count` bytes of unsent() went.

@@ -175,7 +175,7 @@ void Shard::turn(Now now) {
     Connection* const c = find(token);
     if (c == nullptr) continue;
     c->drained = false;
-    if (c->replaying) pull(*c);
+    if (c->replaying && !c->lagging) pull(*c);
     resume(*c);
   }
   settle();

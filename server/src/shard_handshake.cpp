@@ -57,7 +57,7 @@ void Shard::read_handshake(Connection& c, std::span<char> input) {
 
 void Shard::respond(Connection& c, std::string_view response) {
   c.lane = std::make_unique<Lane>();
-  c.lane->append(response, 0);
+  c.lane->append(response, 0, Cause::reply);
   c.phase = Connection::Phase::closing;
   c.deadline_ms = now_.ms + limits::kCloseTimeout.count();
   c.shutdown_when_sent = true;
@@ -93,7 +93,7 @@ void Shard::upgrade(Connection& c) {
               : subprotocol == kMsgpackProtocol ? Dialect::msgpack
                                                 : Dialect::json;
   c.lane = std::make_unique<Lane>();
-  c.lane->append(c.handshake->accept(subprotocol), 0);
+  c.lane->append(c.handshake->accept(subprotocol), 0, Cause::reply);
   c.handshake.reset();
   c.phase = Connection::Phase::open;
   counters_.upgraded.add();

@@ -23,7 +23,7 @@ TEST(Lane, KeepsBytesInOrderHoweverTheyGo) {
   std::string got;
   for (int i = 0; i < 200; ++i) {
     const std::string frame(static_cast<std::size_t>(1 + i % 7), static_cast<char>('a' + i % 26));
-    lane.append(frame, 1);
+    lane.append(frame, 1, Cause::feed);
     expected += frame;
     if (i % 3 != 0) continue;
     const std::string waiting = unsent(lane);
@@ -37,9 +37,9 @@ TEST(Lane, KeepsBytesInOrderHoweverTheyGo) {
 
 TEST(Lane, CountsMessagesThatAreNotAllSent) {
   Lane lane;
-  lane.append("12345", 1);
-  lane.append("1234567890", 3);
-  lane.append_frame(Opcode::pong, "x");
+  lane.append("12345", 1, Cause::feed);
+  lane.append("1234567890", 3, Cause::feed);
+  lane.append_frame(Opcode::pong, "x", Cause::reply);
   EXPECT_EQ(lane.messages(), 4U);
   lane.take(4);
   EXPECT_EQ(lane.messages(), 4U);
@@ -56,16 +56,16 @@ TEST(Lane, ForgetsAllButTheRunThatWasBegun) {
   // Cut after every number of bytes: the rest of a begun run stays, nothing else.
   for (std::size_t sent = 0; sent <= 15; ++sent) {
     Lane lane;
-    lane.append("aaaaa", 1);
-    lane.append("bbbbb", 2);
-    lane.append("ccccc", 4);
+    lane.append("aaaaa", 1, Cause::feed);
+    lane.append("bbbbb", 2, Cause::feed);
+    lane.append("ccccc", 4, Cause::feed);
     lane.take(sent);
     lane.forget_unbegun();
     const std::size_t begun = sent % 5 == 0 ? 0 : 5 - sent % 5;
     EXPECT_EQ(lane.unsent_bytes(), begun) << sent;
     const std::size_t messages[] = {1, 2, 4};
     EXPECT_EQ(lane.messages(), begun == 0 ? 0 : messages[sent / 5]) << sent;
-    lane.append("dd", 0);
+    lane.append("dd", 0, Cause::feed);
     EXPECT_TRUE(unsent(lane).ends_with("dd"));
     EXPECT_EQ(lane.unsent_bytes(), begun + 2);
   }
@@ -74,11 +74,11 @@ TEST(Lane, ForgetsAllButTheRunThatWasBegun) {
 TEST(Lane, TheRestOfAFrameOfTheLogIsBegun) {
   Lane lane;
   lane.append_rest("rest", 1);
-  lane.append("more", 1);
+  lane.append("more", 1, Cause::feed);
   lane.forget_unbegun();
   EXPECT_EQ(unsent(lane), "rest");
   lane.take(4);
-  lane.append("more", 1);
+  lane.append("more", 1, Cause::feed);
   lane.forget_unbegun();
   EXPECT_EQ(unsent(lane), "");
 }
@@ -87,9 +87,9 @@ TEST(Lane, UrgentFramesGoBeforeAllThatWasNotBegun) {
   // Wherever sending stopped: behind the run that was begun, else in front.
   for (std::size_t sent = 0; sent <= 15; ++sent) {
     Lane lane;
-    lane.append("aaaaa", 1);
-    lane.append("bbbbb", 1);
-    lane.append("ccccc", 1);
+    lane.append("aaaaa", 1, Cause::feed);
+    lane.append("bbbbb", 1, Cause::feed);
+    lane.append("ccccc", 1, Cause::feed);
     lane.take(sent);
     lane.append_urgent(Opcode::pong, "x");
     lane.append_urgent(Opcode::pong, "y");
@@ -114,7 +114,7 @@ TEST(Lane, KeepsFramesWholeWithUrgentOnesInBetween) {
   };
   for (int i = 0; i < 300; ++i) {
     const std::string frame = "(" + std::string(static_cast<std::size_t>(1 + i % 7), 'd') + ")";
-    lane.append(frame, 1);
+    lane.append(frame, 1, i % 2 == 0 ? Cause::feed : Cause::change);
     usual += frame;
     if (i % 5 == 0) {
       const std::string payload(static_cast<std::size_t>(i % 11), 'u');
@@ -125,6 +125,9 @@ TEST(Lane, KeepsFramesWholeWithUrgentOnesInBetween) {
   }
   take(lane.unsent_bytes());
   EXPECT_EQ(lane.messages(), 0U);
+  for (const Cause cause : {Cause::feed, Cause::reply, Cause::change}) {
+    EXPECT_EQ(lane.bytes_of(cause), 0U);
+  }
   std::string got_usual;
   std::string got_urgent;
   for (std::size_t at = 0; at < got.size();) {
@@ -144,12 +147,31 @@ TEST(Lane, ForgetsUrgentFramesButOneThatWasBegun) {
     Lane lane;
     lane.append_urgent(Opcode::pong, "x");
     lane.append_urgent(Opcode::pong, "y");
-    lane.append("aaaaa", 1);
+    lane.append("aaaaa", 1, Cause::feed);
     lane.take(sent);
     lane.forget_unbegun();
     EXPECT_EQ(lane.unsent_bytes(), (3 - sent % 3) % 3) << sent;
     EXPECT_EQ(lane.messages(), 0U) << sent;
+    EXPECT_EQ(lane.bytes_of(Cause::feed), 0U) << sent;
+    EXPECT_EQ(lane.bytes_of(Cause::reply), sent % 3 == 0 ? 0U : 3U) << sent;
   }
+}
+
+TEST(Lane, CountsBytesByCauseUntilTheirRunIsSent) {
+  Lane lane;
+  lane.append("12345", 1, Cause::feed);
+  lane.append("1234567", 1, Cause::change);
+  lane.append_frame(Opcode::text, "x", Cause::reply);
+  lane.append_urgent(Opcode::pong, "x");
+  EXPECT_EQ(lane.bytes_of(Cause::feed), 5U);
+  EXPECT_EQ(lane.bytes_of(Cause::change), 7U);
+  EXPECT_EQ(lane.bytes_of(Cause::reply), 6U);
+  lane.take(3 + 5 + 1);
+  EXPECT_EQ(lane.bytes_of(Cause::feed), 0U);
+  EXPECT_EQ(lane.bytes_of(Cause::change), 7U);
+  EXPECT_EQ(lane.bytes_of(Cause::reply), 3U);
+  lane.take(6);
+  EXPECT_EQ(lane.bytes_of(Cause::change), 0U);
 }
 
 }  // namespace
