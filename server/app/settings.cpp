@@ -37,6 +37,9 @@ std::string size(std::size_t& out, std::string_view text) {
   return whole<std::size_t>(out, text, 0, std::numeric_limits<std::uint32_t>::max());
 }
 
+/// All that a number of JSON holds exactly.
+constexpr std::uint64_t kEpochMax = std::uint64_t{1} << 53;
+
 /// Beyond these a pause between two messages is no time that a clock could tell.
 constexpr double kRateMin = 0.001;
 constexpr double kRateMax = 1e9;
@@ -280,6 +283,11 @@ constexpr Setting kSettings[] = {
        if (problem.empty() && o.feed == FeedKind::demo) o.feed = FeedKind::none;
        return problem;
      }},
+    {"epoch", "N", "1732094399000000", "0", {}, kFeed,
+     "Of all numbers, up to 2^53; 0 = the time of the start. Two servers may share one only if they "
+     "publish the same messages with the same numbers from the start on, as from one log: then "
+     "readers change over without a Gap. After a restart it must be another one",
+     [](Options& o, Text t) { return whole<std::uint64_t>(o.server.epoch, t, 0, kEpochMax); }},
     {"seed", "N", "42", "", {}, kFeed, "Of the demo; drawn and logged when not given",
      [](Options& o, Text t) {
        return whole<std::uint64_t>(o.seed.emplace(), t, 0, std::numeric_limits<std::uint64_t>::max());

@@ -89,6 +89,8 @@ class WrongArguments(unittest.TestCase):
                 (["--speed", "2"], ["--speed", "--demo or --replay", "leave it out"]),
                 (["--wait-subscribers", "1"], ["--wait-subscribers", "--demo or --replay"]),
                 (["--exit-at-end"], ["--exit-at-end", "--demo or --replay"]),
+                (["--epoch", "now"], ["--epoch", "'now'", "0 to 9007199254740992"]),
+                (["--epoch", "9007199254740993"], ["--epoch", "0 to 9007199254740992"]),
                 (["--seed", "1"], ["--seed", "add --demo, "]),
                 (["--rate", "1", "--replay", "x.csv"], ["--rate", "not for --replay"]),
                 (["--waiting", "sleep"], ["--waiting", "'sleep'", "park, yield, spin"]),

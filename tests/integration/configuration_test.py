@@ -4,7 +4,7 @@ import pathlib
 import tempfile
 import unittest
 
-from programs import Server, run
+from programs import Server, run, stats
 
 USAGE = 2
 CANNOT_LISTEN = 3
@@ -87,6 +87,14 @@ class Configuration(unittest.TestCase):
             self.assertIn("unknown_channel_kind", "\n".join(program.err))
             program = run("stratwire", "pub", server.url, "own:X", input="1\n")
             self.assertEqual(program.code, 0, program.transcript())
+
+    def test_the_epoch_is_the_one_that_was_given(self):
+        with Server("--epoch", 1732094399000000) as server:
+            self.assertEqual(stats(server)["epoch"], 1732094399000000)
+        with Server("--config", self.toml("epoch = 7\n")) as server:
+            self.assertEqual(stats(server)["epoch"], 7)
+        with Server("--epoch", 0) as server:
+            self.assertGreater(stats(server)["epoch"], 1732094399000000)
 
     def test_an_address_that_is_taken(self):
         with Server() as server:
