@@ -60,6 +60,7 @@ void FeedRunner::publish(const std::stop_token& stop, Publisher& publisher, Pric
         ++report_.refused;
         return;
       case PublishStatus::closed:
+        closed_ = true;
         return;
       case PublishStatus::back_pressured:
         ++report_.back_pressured;
@@ -88,9 +89,10 @@ void FeedRunner::run(const std::stop_token& stop) {
     }
     auto update = tick->update;
     publish(stop, publishers[tick->channel], update);
+    if (closed_) break;
   }
   report_.elapsed = Clock::now() - start;
-  if (stop.stop_requested()) return;
+  if (closed_ || stop.stop_requested()) return;
   // release: pairs with the acquire in finished().
   finished_.store(true, std::memory_order_release);
   settings_.on_end();

@@ -83,6 +83,7 @@ class FeedRunner {
   std::unique_ptr<Feed> feed_;
   Settings settings_;
   FeedReport report_{};
+  bool closed_ = false;  ///< The server takes no more; the thread's alone.
   std::atomic<bool> finished_{false};
   std::jthread thread_{};
 };

@@ -252,8 +252,9 @@ int run(Options options) {
   next_signal_ends_at_once();
   const bool asked = reason == Wake::Reason::signal;
   if (asked) log(LogLevel::info, "asked to end; sending what waits");
-  if (runner) runner->stop();
+  // The feed goes on for as long as the server takes what it publishes: readers change over.
   const auto drained = server.drain(options.drain_timeout);
+  if (runner) runner->stop();
   if (!drained.ok()) log(LogLevel::warning, drained.error().message());
   const auto stats = server.stats();
   log(LogLevel::info, end_line(stats, runner ? runner->report() : FeedReport{}, loaded->skipped));
