@@ -229,12 +229,29 @@ Problem check_feed(const Merged& merged) {
   return {};
 }
 
+/// Readers change over only while the server goes on; and then it does, unless told otherwise.
+Problem complete_drain(Merged& merged) {
+  DrainConfig& drain = merged.options.server.drain;
+  if (drain.alternatives.empty()) return {};
+  using std::chrono::milliseconds;
+  constexpr milliseconds kGoAwayDeadline{5'000};
+  if (!merged.has("drain-go-away-deadline")) drain.go_away_deadline = kGoAwayDeadline;
+  milliseconds& timeout = merged.options.drain_timeout;
+  if (!merged.has("drain-timeout")) timeout = std::max(timeout, 2 * drain.go_away_deadline);
+  if (std::min(drain.go_away_deadline, timeout / 2) > milliseconds{0}) return {};
+  const std::string zero =
+      drain.go_away_deadline > milliseconds{0} ? "--drain-timeout" : "--drain-go-away-deadline";
+  return zero + " 0 leaves no time to change over to --drain-alternatives; write " + zero +
+         (zero == "--drain-timeout" ? " 10s" : " 5s") + ", or leave one of the two out";
+}
+
 Problem apply_all(Merged& merged, const Flags& flags) {
   Problem problem;
   if (!flags.config_file.empty()) problem = apply_toml(merged, flags.config_file);
   if (problem.empty()) problem = apply_environment(merged);
   if (problem.empty()) problem = apply_flags(merged, flags);
   if (problem.empty()) problem = check_feed(merged);
+  if (problem.empty()) problem = complete_drain(merged);
   if (!problem.empty()) return problem;
   const auto valid = merged.options.server.validate();
   return valid.ok() ? Problem{} : in_words_of_options(valid.error().context);

@@ -207,6 +207,66 @@ class Resuming(unittest.TestCase):
             self.assertEqual((summary["out_of_order"], summary["unannounced"],
                               summary["reconnects"]), (0, 0, 0))
 
+    def test_alternatives_alone_give_time_to_change_over(self):
+        for arguments, deadline_ms in (([], 5_000), (["--drain-timeout", "4s"], 2_000),
+                                       (["--drain-go-away-deadline", "20s"], 20_000)):
+            with self.subTest(arguments=arguments), \
+                    Server("--demo", "--drain-alternatives", "ws://127.0.0.1:1",
+                           *arguments) as server:
+                told, data_behind = asyncio.run(self.read_behind_go_away(server))
+                self.assertEqual(told["deadline_ms"], deadline_ms)
+                self.assertEqual(told["alternatives"], ["ws://127.0.0.1:1"])
+                self.assertGreaterEqual(data_behind, 50, "the feed goes on")
+                # Its only reader has left: it does not wait for its deadline.
+                self.assertEqual(server.finish(), 0, server.transcript())
+
+    @staticmethod
+    async def read_behind_go_away(server):
+        told, asked, data_behind = None, False, 0
+        async with websockets.connect(server.url, subprotocols=["stratwire.v1.json"]) as client:
+            await client.send('{"type":"Subscribe","channels":["prices:*"]}')
+            try:
+                async for text in client:
+                    message = json.loads(text)
+                    if message["type"] == "GoAway":
+                        told = message
+                    elif message["type"] != "PriceUpdate":
+                        continue
+                    elif not asked:
+                        asked = True
+                        server.signal(signal.SIGTERM)
+                    elif told is not None:
+                        data_behind += 1
+                        if data_behind == 50:
+                            break
+            except websockets.ConnectionClosed:
+                pass
+        return told, data_behind
+
+    def test_nothing_is_lost_between_servers_of_one_epoch(self):
+        with Server("--allow-publish", "--epoch", 7) as second, \
+                Server("--allow-publish", "--epoch", 7, "--drain-alternatives",
+                       second.url) as first, \
+                Program("stratwire", "sub", first.url, "trades:X", "--stats") as reader:
+            reader.wait_for_line("connected to")
+            lines = "".join(f"{i}\n" for i in range(5))
+            for server in (first, second):
+                self.assertEqual(run("stratwire", "pub", server.url, "trades:X",
+                                     input=lines).code, 0)
+            wait_until(lambda: stats(first)["delivered"] == 5)
+            first.signal(signal.SIGTERM)
+            reader.wait_for_line("moved to the server that the other one named")
+            self.assertEqual(first.finish(), 0, first.transcript())
+            self.assertEqual(run("stratwire", "pub", second.url, "trades:X", input="5\n").code, 0)
+            wait_until(lambda: stats(second)["delivered"] == 1)
+            reader.signal(signal.SIGINT)
+            # Nothing was lost, nothing came twice.
+            self.assertEqual(reader.finish(), 0, reader.transcript())
+            self.assertNotIn("gap", "\n".join(reader.err))
+            summary = summary_of(reader)
+            self.assertEqual((summary["received"], summary["duplicates"], summary["reconnects"]),
+                             (6, 0, 0))
+
     def test_every_hop_is_measured(self):
         with Server("--demo", "--rate", 20_000, "--heartbeat-interval", "50ms") as server:
             with Program("stratwire", "sub", server.url, "prices:*", "--stats") as reader:
