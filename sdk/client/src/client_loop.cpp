@@ -305,6 +305,8 @@ bool ClientLoop::get_on_with_connecting() {
         busy = true;
         break;
       case Line::Progress::opened:
+        // What was wished for before there was a connection is asked for before it is called live.
+        take_commands();
         line->arrival = {now_, telemetry::wall_ns()};
         gates_.heard(now_);
         session_.opened(id, now_);
