@@ -241,7 +241,7 @@ Problem complete_drain(Merged& merged) {
   if (std::min(drain.go_away_deadline, timeout / 2) > milliseconds{0}) return {};
   const std::string zero =
       drain.go_away_deadline > milliseconds{0} ? "--drain-timeout" : "--drain-go-away-deadline";
-  return zero + " 0 leaves no time to change over to --drain-alternatives; write " + zero +
+  return zero + " leaves no time to change over to --drain-alternatives; write " + zero +
          (zero == "--drain-timeout" ? " 10s" : " 5s") + ", or leave one of the two out";
 }
 

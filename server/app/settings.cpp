@@ -243,7 +243,7 @@ constexpr Setting kSettings[] = {
     {"ping-interval", "TIME", "30s", "30s", kPingNames, kLimits,
      "Ping to a peer that was silent for so long; twice as long, and it is given up",
      [](Options& o, Text t) { return duration(o.server.ping_interval, t); }},
-    {"drain-timeout", "TIME", "5s", "5s; with --drain-alternatives 2 x --drain-go-away-deadline, if that is more", {}, kLimits,
+    {"drain-timeout", "TIME", "5s", "5s; twice --drain-go-away-deadline if more", {}, kLimits,
      "Most time that readers get for all when the server goes: to change over, and for what waits",
      [](Options& o, Text t) { return duration(o.drain_timeout, t); }},
     {"drain-go-away-deadline", "TIME", "5s", "0; 5s with --drain-alternatives", {}, kLimits,

@@ -82,10 +82,15 @@ bool ClientLoop::turn() {
     session_.tick(now_);
     busy = true;
   }
-  return get_on() || busy;
+  return advance() || busy;
 }
 
 bool ClientLoop::get_on() {
+  now_ = clock_now();
+  return advance();
+}
+
+bool ClientLoop::advance() {
   perform();
   const bool busy = get_on_with_connecting();
   if (busy) perform();

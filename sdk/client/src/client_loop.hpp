@@ -150,6 +150,7 @@ class ClientLoop {
   // Connections.
   [[nodiscard]] Line* find(session::ConnectionId id) noexcept;
   [[nodiscard]] Line& free_line();
+  bool advance();  // get_on() at `now_`.
   bool get_on_with_connecting();
   void lost(Line& line, Error cause, std::uint16_t close_code);
   void part(Line& line, std::uint16_t code, std::string_view reason);

@@ -49,6 +49,7 @@ void ClientSession::start(Instant now) {
 void ClientSession::try_now(Instant now) {
   phase_ = Phase::trying;
   due_ = now + config_.connect_timeout;
+  is_of_targets_ = true;
   talk_ = Conversation{};
   talk_.id = ConnectionId{++last_connection_};
   if (!quiet_try_) {
@@ -70,6 +71,7 @@ void ClientSession::opened(ConnectionId connection, Instant now) {
   reading_ = connection;
   nowhere_.epoch = 0;
   refused_ = 0;
+  if (std::exchange(last_opened_, targets_.current()) != targets_.current()) returns_ = 0;
   targets_.begin_round();
   backoff_.opened(now);
   talk_ = Conversation{connection, continuity_.connected(), config_.ping_interval, now};
@@ -147,11 +149,13 @@ void ClientSession::lost(ConnectionId connection, Instant now, Ending ending) {
   if (loss != Loss::fatal && successor_.stage != Successor::Stage::none) {
     take_over_now(now, std::move(ending.cause));
   } else {
+    // It alone has the log that goes on where this connection ended, unless others share its
+    // epoch. But one that fell silent, or goes away, is not waited for; and a successor that a
+    // server named is none of the targets.
+    const bool is_there = is_of_targets_ && !talk_.leaves && loss != Loss::no_penalty &&
+                          ending.cause.code != Errc::peer_timeout;
     drop_successor();
     lose_contact();
-    // It alone has the log that goes on where this connection ended, unless others share its
-    // epoch. But one that fell silent, or goes away, is not waited for.
-    const bool is_there = ending.cause.code != Errc::peer_timeout && loss != Loss::no_penalty;
     count_loss(now, std::move(ending.cause), loss,
                is_there ? Next::same_server : Next::next_server);
   }
@@ -179,9 +183,17 @@ void ClientSession::count_loss(Instant now, Error cause, Loss loss, Next where) 
   }
   phase_ = Phase::idle;
   quiet_try_ = next.knock;
-  const bool returns = where == Next::same_server && backoff_.attempt() <= kReturnsMax;
-  due_ = returns ? targets_.come_back(now + next.delay) : targets_.move_on(now + next.delay);
+  due_ =
+      where == Next::same_server ? come_back(now + next.delay) : targets_.move_on(now + next.delay);
   if (next.counted) announce(ClientState::backing_off, std::move(cause), due_ - now);
+}
+
+/// \return when
+Instant ClientSession::come_back(Instant due) noexcept {
+  if (backoff_.attempt() == 0) returns_ = 0;  // It kept the connection.
+  if (returns_ == kReturnsMax) return targets_.move_on(due);
+  ++returns_;
+  return targets_.come_back(due);
 }
 
 void ClientSession::end(ClientState state, Error cause) {

@@ -296,6 +296,7 @@ void ClientSession::on(Published&& answer) {
 
 void ClientSession::on(Conversation& talk, const GoAway& notice, Instant now) {
   if (is_successor(talk)) return refuse_successor(now);
+  talk.leaves = true;
   // Its slot counts if no alternative takes over.
   if (notice.reconnect_after_ms != 0) {
     backoff_.asked_to_wait_until(now + std::chrono::milliseconds{notice.reconnect_after_ms});

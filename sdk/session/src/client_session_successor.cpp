@@ -91,6 +91,7 @@ void ClientSession::take_over_now(Instant now, Error cause) {
   reading_ = ConnectionId::none;
   due_ = successor_.due;
   talk_ = std::move(successor_.talk);
+  is_of_targets_ = false;
   successor_ = Successor{};
   quiet_try_ = false;
   ++generation_;
@@ -100,6 +101,7 @@ void ClientSession::take_over_now(Instant now, Error cause) {
 void ClientSession::take_over(Instant now, Error cause) {
   const std::vector<std::string> settled = std::move(successor_.settled);
   talk_ = std::move(successor_.talk);
+  is_of_targets_ = false;
   successor_ = Successor{};
   talk_.line.role = Continuity::Role::sole;
   reading_ = talk_.id;

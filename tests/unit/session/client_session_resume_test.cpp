@@ -639,6 +639,44 @@ TEST_F(SeveralServersTest, OneThatFellSilentOrLeavesIsNotWaitedFor) {
   EXPECT_EQ(next_target(), 2u);
 }
 
+TEST_F(SeveralServersTest, NorIsOneThatSaidGoAwayAndWasCut) {
+  session.start(now);
+  session.opened(session.connection(), now);
+  from_server(GoAway{5000, 0, {}});
+  static_cast<void>(actions());
+  lose();
+  EXPECT_EQ(next_target(), 1u);
+}
+
+TEST_F(SeveralServersTest, AfterAHandoverTheServerThatLeftIsNoneToComeBackTo) {
+  session.start(now);
+  session.opened(session.connection(), now);
+  from_server(GoAway{5000, 0, {"ws://elsewhere"}});
+  static_cast<void>(actions());
+  session.opened(session.successor(), now);
+  session.tick(now);
+  ASSERT_EQ(session.counts().handovers, 1u);
+  static_cast<void>(actions());
+  lose();
+  EXPECT_EQ(next_target(), 1u);
+}
+
+TEST_F(SeveralServersTest, AnOutageCountsNothingAgainstTheServerThatComesBack) {
+  session.start(now);
+  for (int round = 0; round < 6; ++round) {
+    fail();
+    static_cast<void>(next_target());
+    fail();
+    static_cast<void>(next_target());
+    fail();
+    static_cast<void>(next_target());
+  }
+  session.opened(session.connection(), now);
+  static_cast<void>(actions());
+  lose();
+  EXPECT_EQ(next_target(), 0u);
+}
+
 TEST_F(SeveralServersTest, OneThatSentASlowReaderAwayHasItsLogStill) {
   session.start(now);
   session.opened(session.connection(), now);

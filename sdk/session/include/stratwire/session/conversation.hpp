@@ -75,6 +75,7 @@ class Conversation {
   ClockOffset clock{};
   std::size_t server_message_bytes_max = 0;
   std::size_t server_channels_max = 0;
+  bool leaves = false;  ///< It said GoAway.
   /// Channels that this server refused.
   std::set<std::string, std::less<>> refused{};
   /// Of these, wishes of kinds that it does not know yet, and when to ask again.

@@ -39,6 +39,7 @@ class StreamLayer {
   /// As Socket's. A layer may hold decoded bytes that a Poller does not see, so that a reader goes
   /// on until would_block.
   [[nodiscard]] virtual IoResult read_some(int fd, std::span<char> into) noexcept = 0;
+  /// On would_block nothing of `from` was taken: the next call may bring other bytes.
   [[nodiscard]] virtual IoResult write_some(int fd, std::span<const char> from) noexcept = 0;
   /// Says goodbye in the layer's own way, as far as it can without waiting.
   virtual void shutdown(int fd) noexcept = 0;
