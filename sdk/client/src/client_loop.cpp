@@ -85,9 +85,9 @@ bool ClientLoop::turn() {
   return advance() || busy;
 }
 
-bool ClientLoop::get_on() {
+void ClientLoop::get_on() {
   now_ = clock_now();
-  return advance();
+  advance();
 }
 
 bool ClientLoop::advance() {

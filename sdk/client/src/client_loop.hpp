@@ -63,9 +63,7 @@ class ClientLoop {
   /// \return whether something was there
   bool take_commands();
   /// Connecting and writing, without a look at the timers; part of every turn().
-  ///
-  /// \return whether something was connected
-  bool get_on();
+  void get_on();
   [[nodiscard]] const Delivery* next() {
     const Delivery* const delivery = next_delivery();
     if (delivery == nullptr) return nullptr;
@@ -150,7 +148,7 @@ class ClientLoop {
   // Connections.
   [[nodiscard]] Line* find(session::ConnectionId id) noexcept;
   [[nodiscard]] Line& free_line();
-  bool advance();  // get_on() at `now_`.
+  bool advance();  // get_on() at `now_`; whether there was something to connect.
   bool get_on_with_connecting();
   void lost(Line& line, Error cause, std::uint16_t close_code);
   void part(Line& line, std::uint16_t code, std::string_view reason);

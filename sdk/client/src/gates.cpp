@@ -139,7 +139,6 @@ void Gates::state_known(const StateEvent& event) {
       event.state == ClientState::live ||
       (same && (event.state == ClientState::subscribing || event.state == ClientState::recovering));
   if (goes_on) return;
-  live_ = false;
   // release: pairs with the acquire in ChannelGate::verdict(), as all that is stored here.
   client_->live.store(0, std::memory_order_release);
 }
@@ -147,7 +146,6 @@ void Gates::state_known(const StateEvent& event) {
 void Gates::went_live() {
   for (auto& [name, wish] : wishes_) wish.settled = true;
   refresh();
-  live_ = true;
   // release: pairs with the acquire in ChannelGate::verdict(); all that led here is seen.
   client_->live.store(1, std::memory_order_release);
 }

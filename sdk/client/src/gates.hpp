@@ -106,7 +106,9 @@ class Gates {
                          std::memory_order_relaxed);
     if (gap) return;
     // What is replayed may be of any age: it is old to every limit.
-    const bool is_new = live_ && (before & Words::kFollowed) != 0;
+    // relaxed: only this thread writes it.
+    const bool is_live = client_->live.load(std::memory_order_relaxed) != 0;
+    const bool is_new = is_live && (before & Words::kFollowed) != 0;
     // release: pairs with the acquire in ChannelGate::verdict(); `standing` is at least as new.
     words.received_ns.store(is_new ? received.time_since_epoch().count() : 0,
                             std::memory_order_release);
@@ -123,7 +125,6 @@ class Gates {
   std::map<std::string, Wish, std::less<>> wishes_{};
   std::uint64_t generation_ = 0;  // Of the connection that the last state was about.
   std::uint64_t index_ = 0;
-  bool live_ = false;  // What client_->live says.
 };
 
 }  // namespace stratwire::client

@@ -9,9 +9,6 @@
 namespace stratwire::session {
 namespace {
 
-/// A server that takes connections and does not keep them is come back to so many times in a row.
-constexpr std::uint32_t kReturnsMax = 3;
-
 std::string text_of(Errc code) {
   return std::string{describe(code)};
 }
@@ -71,8 +68,7 @@ void ClientSession::opened(ConnectionId connection, Instant now) {
   reading_ = connection;
   nowhere_.epoch = 0;
   refused_ = 0;
-  if (std::exchange(last_opened_, targets_.current()) != targets_.current()) returns_ = 0;
-  targets_.begin_round();
+  targets_.opened();
   backoff_.opened(now);
   talk_ = Conversation{connection, continuity_.connected(), config_.ping_interval, now};
   announce(ClientState::subscribing);
@@ -183,17 +179,14 @@ void ClientSession::count_loss(Instant now, Error cause, Loss loss, Next where) 
   }
   phase_ = Phase::idle;
   quiet_try_ = next.knock;
-  due_ =
-      where == Next::same_server ? come_back(now + next.delay) : targets_.move_on(now + next.delay);
+  due_ = now + next.delay;
+  if (where == Next::next_server) {
+    due_ = targets_.move_on(due_);
+  } else {
+    if (backoff_.attempt() == 0) targets_.kept();
+    due_ = targets_.come_back(due_);
+  }
   if (next.counted) announce(ClientState::backing_off, std::move(cause), due_ - now);
-}
-
-/// \return when
-Instant ClientSession::come_back(Instant due) noexcept {
-  if (backoff_.attempt() == 0) returns_ = 0;  // It kept the connection.
-  if (returns_ == kReturnsMax) return targets_.move_on(due);
-  ++returns_;
-  return targets_.come_back(due);
 }
 
 void ClientSession::end(ClientState state, Error cause) {

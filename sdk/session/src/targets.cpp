@@ -18,8 +18,15 @@ Targets::Targets(std::size_t count, TargetOrder order, std::uint64_t seed)
   }
 }
 
+void Targets::opened() noexcept {
+  begin_round();
+  if (std::exchange(opened_, at_) != at_) returns_ = 0;
+}
+
 Instant Targets::come_back(Instant due) noexcept {
-  return not_before_[order_[at_]] <= due ? due : move_on(due);
+  if (returns_ == kReturnsMax || not_before_[order_[at_]] > due) return move_on(due);
+  ++returns_;
+  return due;
 }
 
 Instant Targets::move_on(Instant due) noexcept {

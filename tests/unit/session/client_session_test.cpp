@@ -120,6 +120,22 @@ TEST_F(ClientSessionTest, ATickThatComesEarlyDoesNothing) {
   EXPECT_EQ(actions(), Names{});
 }
 
+TEST_F(ClientSessionTest, OfAServerThatIgnoresResumePointsTheNextMessageTellsTheGap) {
+  session.subscribe(Names{"prices:A"});
+  connect();
+  answer({{"prices:A", Errc::ok, "", kEpoch, 0}});
+  ASSERT_EQ(data("prices:A", 1), Verdict::deliver);
+  EXPECT_EQ(session.place().epoch, kEpoch);
+  lose();
+  connect();
+  answer({{"prices:A", Errc::ok, "", kEpoch, 4}});
+  EXPECT_EQ(actions(), (Names{"subscribed", "recovering #2"}));
+  ASSERT_EQ(data("prices:A", 5), Verdict::deliver_after_gap);
+  EXPECT_EQ(session.gap(), (Gap{kEpoch, 2, 4, Gap::Reason::disconnected}));
+  EXPECT_EQ(session.counts().gaps, 1u);
+  EXPECT_EQ(session.counts().missed, 3u);
+}
+
 TEST_F(ClientSessionTest, AReplayMayTakeAsLongAsItTakes) {
   session.subscribe(Names{"prices:A"});
   connect();

@@ -40,6 +40,30 @@ TEST(Targets, ShuffledEachClientHasItsOwnOrderOfAll) {
   EXPECT_EQ(first.size(), 4u);
 }
 
+TEST(Targets, OneIsComeBackToSoManyTimesUnlessItKeepsAConnection) {
+  Targets targets{2, TargetOrder::in_order, 1};
+  for (std::uint32_t i = 0; i < 2 * Targets::kReturnsMax; ++i) {
+    targets.opened();
+    if (i == Targets::kReturnsMax) targets.kept();
+    EXPECT_EQ(targets.come_back(t0), t0);
+    EXPECT_EQ(targets.current(), 0u) << i;
+  }
+  targets.opened();
+  EXPECT_EQ(targets.come_back(t0), t0);
+  EXPECT_EQ(targets.current(), 1u);
+  targets.opened();
+  EXPECT_EQ(targets.come_back(t0), t0);
+  EXPECT_EQ(targets.current(), 1u) << "counted for each by itself";
+}
+
+TEST(Targets, OneThatAskedToWaitIsNotComeBackTo) {
+  Targets targets{2, TargetOrder::in_order, 1};
+  targets.opened();
+  targets.not_before(t0 + 1s);
+  EXPECT_EQ(targets.come_back(t0), t0);
+  EXPECT_EQ(targets.current(), 1u);
+}
+
 TEST(Targets, ARoundIsOverWhenEachHasFailed) {
   Targets targets{3, TargetOrder::in_order, 1};
   EXPECT_FALSE(targets.failed());

@@ -273,7 +273,6 @@ class ClientSession {
   /// Where the next try goes, if there is one.
   enum class Next : std::uint8_t { same_server, next_server };
   void count_loss(Instant now, Error cause, Loss loss, Next where);
-  [[nodiscard]] Instant come_back(Instant due) noexcept;
   void lose_contact();
   void end(ClientState state, Error cause);
   void tick_open(Instant now);
@@ -346,12 +345,10 @@ class ClientSession {
   Successor successor_{};
   std::uint64_t last_connection_ = 0;
   std::uint64_t generation_ = 0;
-  bool quiet_try_ = false;       // The try is a knock: nobody was told of it.
-  bool is_of_targets_ = true;    // The connection, or try, is with one of the targets.
-  std::size_t last_opened_ = 0;  // The target of the last connection that was with one,
-  std::uint32_t returns_ = 0;    // and how often in a row it was come back to.
-  std::size_t refused_ = 0;      // Targets of this round that no retry cures.
-  Instant due_ = kNever;         // Of the next try, the end of a try, the end of closing.
+  bool quiet_try_ = false;     // The try is a knock: nobody was told of it.
+  bool is_of_targets_ = true;  // The connection, or try, is with one of the targets.
+  std::size_t refused_ = 0;    // Targets of this round that no retry cures.
+  Instant due_ = kNever;       // Of the next try, the end of a try, the end of closing.
   Error cause_{};
   std::uint16_t close_code_ = 0;  // Of the ending that is being announced.
   ClientSessionCounts counts_{};

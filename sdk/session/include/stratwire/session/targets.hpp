@@ -30,7 +30,12 @@ class Targets {
   /// A try of current() failed. \return whether each has failed since the last begin_round()
   [[nodiscard]] bool failed() noexcept { return ++failed_ >= order_.size(); }
   void begin_round() noexcept { failed_ = 0; }
-  /// The same once more if it may be tried at `due`, else as move_on().
+  /// A connection to current() is up.
+  void opened() noexcept;
+  /// It was kept for so long that what came before it does not count.
+  void kept() noexcept { returns_ = 0; }
+  /// current() once more, if it may be tried at `due` and has not been come back to kReturnsMax
+  /// times without keeping a connection; else as move_on().
   Instant come_back(Instant due) noexcept;
   /// Moves on to the next one that may be tried at `due`, else to the one that may be tried first.
   ///
@@ -39,11 +44,15 @@ class Targets {
 
   [[nodiscard]] std::size_t size() const noexcept { return order_.size(); }
 
+  static constexpr std::uint32_t kReturnsMax = 3;
+
  private:
   std::vector<std::size_t> order_;
   std::vector<Instant> not_before_;
   std::size_t at_ = 0;
   std::size_t failed_ = 0;
+  std::size_t opened_ = 0;     // Where the last connection was up,
+  std::uint32_t returns_ = 0;  // and how often it was come back to.
 };
 
 }  // namespace stratwire::session
