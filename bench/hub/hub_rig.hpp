@@ -76,10 +76,10 @@ class HubRig final : public ShardHost {
   void turn(std::size_t messages, Way way) {
     for (std::size_t i = 0; i < messages; ++i) {
       Channel* const channel = channels_[published_++ % channels_.size()];
-      Submission submission(channel, PriceUpdate{"USDC", "SOL", 142.3317, 12, now_.wall_ns});
-      submission.published_ns = now_.wall_ns;
-      if (way == Way::past_inbox && hub_.try_handle(submission)) continue;
-      (void)core_.submit(std::move(submission));
+      Publication publication(channel, PriceUpdate{"USDC", "SOL", 142.3317, 12, now_.wall_ns});
+      publication.published_ns = now_.wall_ns;
+      if (way == Way::past_inbox && hub_.try_handle(publication)) continue;
+      (void)core_.submit(publication);
     }
     now_.wall_ns += 100'000;
     now_.ms = now_.wall_ns / 1'000'000;

@@ -64,7 +64,7 @@ class Channel {
 
   // Hub only.
 
-  /// Its messages, as Submission::record(); its head is the channel's.
+  /// Its messages, as Publication::record(); its head is the channel's.
   session::MessageLog log;
   std::uint64_t head_position = 0;  ///< Of the last message, among those of all channels.
   InterestMask wanted = 0;

@@ -38,18 +38,18 @@ Core::Core(ServerConfig settings, std::uint64_t epoch_now)
 
 Core::~Core() = default;
 
-bool Core::try_hand_on(Submission& submission) {
+bool Core::try_hand_on(Publication& publication) {
   if (config.threading == Threading::own_thread || threads.empty()) return false;
   IoThread& first = *threads.front();
   // acquire: pairs with the release in Server::drain().
   return first.runs_on_this_thread() && !closed.load(std::memory_order_acquire) &&
-         first.try_hand_on(submission);
+         first.try_hand_on(publication);
 }
 
-PublishStatus Core::submit(Submission&& submission) noexcept {
+PublishStatus Core::submit(const Publication& publication) noexcept {
   // acquire: pairs with the release in Server::drain().
   if (closed.load(std::memory_order_acquire)) return PublishStatus::closed;
-  if (!inbox.try_push(std::move(submission))) {
+  if (!inbox.try_emplace(publication)) {
     publish_back_pressured.add();
     return PublishStatus::back_pressured;
   }

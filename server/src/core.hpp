@@ -37,11 +37,11 @@ class Core {
   /// (Threading::caller); false when it must be submitted.
   ///
   /// \thread any thread
-  [[nodiscard]] bool try_hand_on(Submission& submission);
+  [[nodiscard]] bool try_hand_on(Publication& publication);
   /// Hands a message to the hub.
   ///
   /// \thread any thread
-  PublishStatus submit(Submission&& submission) noexcept;
+  PublishStatus submit(const Publication& publication) noexcept;
 
   /// Bytes by which the slowest reader of the server is behind, with everything that is on its way
   /// to it from paced publishers.

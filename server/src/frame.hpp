@@ -24,7 +24,7 @@ struct Frame {
   };
   Channel* channel = nullptr;  ///< nullptr: a broadcast.
   std::uint64_t seq = 0;
-  std::int64_t published_ns = 0;  ///< As Submission's.
+  std::int64_t published_ns = 0;  ///< As Publication's.
   Codec codec = Codec::json;
   Audience audience = Audience::everybody;
   std::span<const char> bytes{};  ///< Header and payload.

@@ -45,9 +45,9 @@ std::size_t Hub::drain(std::size_t limit, Now now) {
   return handled;
 }
 
-bool Hub::try_handle(const Submission& submission) {
+bool Hub::try_handle(const Publication& publication) {
   if (has_work() || turn_bytes_ >= kTurnBytesMax || !links_have_room()) return false;
-  handle(submission);
+  handle(publication);
   ++handled_;
   return true;
 }
@@ -62,7 +62,7 @@ std::size_t Hub::drain_inbox(std::size_t limit) {
     }
     for (; batch_next_ != batch_end_ && turn_bytes_ < kTurnBytesMax; ++batch_next_) {
       if (!links_have_room()) return handled;
-      handle(batch_[batch_next_]);
+      handle(batch_[batch_next_].publication());
       batch_[batch_next_] = Submission{};
       ++handled;
     }
@@ -95,27 +95,27 @@ void Hub::settle_paced() noexcept {
       std::memory_order_release);
 }
 
-void Hub::handle(const Submission& submission) {
+void Hub::handle(const Publication& publication) {
   core_.published.add();
   // One, passed on by reference: a copy would wait for the stores above it, log included, because
   // it loads wider than they were written (90 ns for each message with many logs).
   Frame frame;
   InterestMask wanted = ~InterestMask{0};
-  if (Channel* const channel = submission.channel()) {
+  if (Channel* const channel = publication.channel) {
     adopt(*channel);
     wanted = channel->wanted;
     channel->head_position = ++position_;
     frame.channel = channel;
-    frame.seq = channel->log.append(position_, instant(now_), submission.record(record_));
-    frame.published_ns = submission.published_ns;
+    frame.seq = channel->log.append(position_, instant(now_), publication.record(record_));
+    frame.published_ns = publication.published_ns;
   }
   for (const Codec codec : {Codec::json, Codec::msgpack}) {
     if ((wanted & slots_of(codec)) == 0) continue;
     frame.codec = codec;
     frame.audience = Frame::Audience::everybody;
-    submission.visit([&](const auto& body) { encode_and_deliver(frame, body); });
+    publication.visit([&](const auto& body) { encode_and_deliver(frame, body); });
   }
-  paced_bytes_ += submission.paced_bytes;
+  paced_bytes_ += publication.paced_bytes;
 }
 
 template <class Body>

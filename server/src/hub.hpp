@@ -40,7 +40,7 @@ class Hub {
   std::size_t drain(std::size_t limit, Now now);
   /// Hands one message on past the inbox; false when it must not overtake what waits there, or when
   /// this turn has enough.
-  [[nodiscard]] bool try_handle(const Submission& submission);
+  [[nodiscard]] bool try_handle(const Publication& publication);
   [[nodiscard]] bool has_work() const noexcept {
     return batch_next_ != batch_end_ || core_.inbox.size_approx() != 0;
   }
@@ -58,7 +58,7 @@ class Hub {
 
  private:
   std::size_t drain_inbox(std::size_t limit);
-  void handle(const Submission& submission);
+  void handle(const Publication& publication);
   template <class Body>
   void encode_and_deliver(Frame& frame, const Body& body);
   void deliver(const Frame& frame);

@@ -252,15 +252,15 @@ bool IoThread::runs_on_this_thread() const noexcept {
   return caller_.load(std::memory_order_relaxed) == number_of_this_thread();
 }
 
-bool IoThread::try_hand_on(Submission& submission) {
+bool IoThread::try_hand_on(Publication& publication) {
   // Within poll() the shard is in the middle of something.
   if (polling_) return false;
   // Reading the clock costs a quarter of all this: only where the time will be told.
-  const Channel* const channel = submission.channel();
+  const Channel* const channel = publication.channel;
   if (channel != nullptr && (channel->log.head() + 1) % kHopSampleEvery == 0) {
-    submission.published_ns = telemetry::wall_ns();
+    publication.published_ns = telemetry::wall_ns();
   }
-  return hub_->try_handle(submission);
+  return hub_->try_handle(publication);
 }
 
 void IoThread::run_tasks() {

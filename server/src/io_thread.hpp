@@ -51,7 +51,7 @@ class IoThread final : private ShardHost {
   [[nodiscard]] bool runs_on_this_thread() const noexcept;
   /// Hands the message to the hub, past the inbox; false when it must wait in the inbox: behind
   /// others, or for the next poll().
-  [[nodiscard]] bool try_hand_on(Submission& submission);
+  [[nodiscard]] bool try_hand_on(Publication& publication);
 
   // ---- Any thread
 

@@ -218,7 +218,7 @@ void Replayer::add_message(InterestChange& change, Channel& channel, std::uint64
                            std::uint64_t epoch) {
   const auto record = channel.log.record(seq);
   const Codec codec = codec_of(change.dialect);
-  const auto frame = Submission::visit_record(record->bytes, [&](const auto& body) {
+  const auto frame = Publication::visit_record(record->bytes, [&](const auto& body) {
     return encoder_.data(codec, {channel.name(), seq}, body);
   });
   if (!frame) {

@@ -40,10 +40,10 @@ std::size_t text_bytes(const Event& m) {
   return m.type.size() + m.data.bytes.size();
 }
 
-PublishStatus hand_over(server::Core& core, server::Submission submission) {
-  if (core.try_hand_on(submission)) return PublishStatus::ok;
-  submission.published_ns = telemetry::wall_ns();
-  return core.submit(std::move(submission));
+PublishStatus hand_over(server::Core& core, server::Publication& publication) {
+  if (core.try_hand_on(publication)) return PublishStatus::ok;
+  publication.published_ns = telemetry::wall_ns();
+  return core.submit(publication);
 }
 
 template <class T>
@@ -53,19 +53,19 @@ PublishStatus submit(server::Core& core, server::Channel* channel, const T& mess
     core.publish_refused.add();
     return PublishStatus::refused;
   }
-  server::Submission submission(channel, message);
-  if (pacing == Pacing::live) return hand_over(core, std::move(submission));
+  server::Publication publication(channel, message);
+  if (pacing == Pacing::live) return hand_over(core, publication);
 
   // Claimed before looking, so that two publishers can't both take the last room.
   const std::uint32_t bytes =
       core.paced_bytes(kTextGrowthHalves * text_bytes(message) + kFrameOverheadHalves);
-  submission.paced_bytes = bytes;
+  publication.paced_bytes = bytes;
   // relaxed: the hub sees it through the inbox; pressure_bytes() of this thread sees its own write.
   core.paced_bytes_in_flight.fetch_add(bytes, std::memory_order_relaxed);
   const std::uint64_t pressure = core.pressure_bytes();
   PublishStatus status = PublishStatus::back_pressured;
   if (pressure <= core.config.lane_bytes_max / 2 || pressure == bytes) {
-    status = hand_over(core, std::move(submission));
+    status = hand_over(core, publication);
   } else {
     core.publish_back_pressured.add();
   }

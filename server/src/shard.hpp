@@ -135,7 +135,7 @@ class Shard {
   void on_request(Connection& c, const WsMessage& body);
   void on_publish(Connection& c, const Publish& request);
   void answer_publish(Connection& c, std::uint64_t id, Errc code, std::string text);
-  void publish(Connection& c, std::uint64_t id, Submission submission);
+  void publish(Connection& c, std::uint64_t id, Publication publication);
 
   // shard_subscriptions.cpp: requests and their parts, answers of the hub, replays
   [[nodiscard]] bool hold(Connection& c, const WsMessage& request);

@@ -211,14 +211,14 @@ void Shard::on_publish(Connection& c, const Publish& request) {
           answer_publish(c, request.id, code, std::string(describe(code)));
           return;
         }
-        publish(c, request.id, Submission(*channel, message));
+        publish(c, request.id, Publication(*channel, message));
       },
       request.message);
 }
 
-void Shard::publish(Connection& c, std::uint64_t id, Submission submission) {
-  submission.published_ns = now_.wall_ns;
-  switch (core_.submit(std::move(submission))) {
+void Shard::publish(Connection& c, std::uint64_t id, Publication publication) {
+  publication.published_ns = now_.wall_ns;
+  switch (core_.submit(publication)) {
     case PublishStatus::ok:
       published_ = published_ || index_ == 0;
       answer_publish(c, id, Errc::ok, {});

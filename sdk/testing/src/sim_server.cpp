@@ -254,9 +254,9 @@ PublishStatus SimServer::submit(const std::string& channel, const DataMessage& m
   return std::visit(
       [&](const auto& body) {
         if (server::check_publishable(body) != Errc::ok) return PublishStatus::refused;
-        server::Submission submission(found, body);
-        submission.published_ns = look_at_clocks().wall_ns;
-        return core_.submit(std::move(submission));
+        server::Publication publication(found, body);
+        publication.published_ns = look_at_clocks().wall_ns;
+        return core_.submit(publication);
       },
       message);
 }

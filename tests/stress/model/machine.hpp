@@ -117,8 +117,8 @@ class Atomic {
     }
     return value_.exchange(value, order_at(order, where), RL_INFO);
   }
-  T fetch_sub(T value, std::memory_order order, Where where = Where::here()) {
-    return value_.fetch_sub(value, order_at(order, where), RL_INFO);
+  T fetch_add(T value, std::memory_order order, Where where = Where::here()) {
+    return value_.fetch_add(value, order_at(order, where), RL_INFO);
   }
   bool compare_exchange_weak(T& expected, T value, std::memory_order order,
                              Where where = Where::here()) {
@@ -191,9 +191,9 @@ struct Machine {
   static void relax() { rl::yield(1, RL_INFO); }
 };
 
-/// Base of every test: two threads, and the shadows of one execution.
-template <class Derived>
-struct Model : rl::test_suite<Derived, 2> {
+/// Base of every test: its threads, and the shadows of one execution.
+template <class Derived, int kThreads = 2>
+struct Model : rl::test_suite<Derived, kThreads> {
   Model() { shadows = &shadows_; }
   Shadows shadows_{};
 };

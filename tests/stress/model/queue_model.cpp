@@ -2,7 +2,7 @@
 /// finds in a bounded number of executions, every value that the C++ memory model lets a load see.
 ///
 /// How it works:
-/// 1. Each model below runs the real header on two modelled threads.
+/// 1. Each model below runs the real header on two or three modelled threads.
 /// 2. As it stands it must survive all executions.
 /// 3. Every operation whose memory order matters must have been reached: what the model saw is
 ///    compared with the text of the header.
@@ -170,8 +170,9 @@ struct ParkModel : Model<ParkModel> {
   }
 };
 
-/// Permits stand for a slot: who holds the permit may write to it.
-struct BudgetModel : Model<BudgetModel> {
+/// Permits stand for a slot: who holds the permit may write to it. Three threads: one gives back,
+/// one sees it, and one learns of it from that one.
+struct BudgetModel : Model<BudgetModel, 3> {
   static constexpr const char* kName = "BudgetModel";
   queue::BasicBudget<Machine> budget{1};
   int slot = 0;

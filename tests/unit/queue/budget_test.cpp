@@ -22,6 +22,18 @@ TEST(Budget, ReturnedPermitsCanBeTakenAgain) {
   EXPECT_FALSE(budget.try_take(1));
 }
 
+TEST(Budget, BoundHoldsHoweverManyWereGivenBack) {
+  Budget budget(3);
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(budget.try_take(2));
+    ASSERT_FALSE(budget.try_take(2));
+    ASSERT_TRUE(budget.try_take(1));
+    ASSERT_EQ(budget.taken_approx(), 3u);
+    budget.give_back(3);
+    ASSERT_EQ(budget.taken_approx(), 0u);
+  }
+}
+
 TEST(Budget, RequestThatWouldOverflowIsRefused) {
   Budget budget(2);
   ASSERT_TRUE(budget.try_take(1));

@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <memory>
 #include <stratwire_internal/queue/mpmc.hpp>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -171,6 +172,26 @@ TEST(Mpmc, PopBatchHeedsItsLimit) {
   EXPECT_EQ(queue.size_approx(), 1u);
   EXPECT_EQ(queue.pop_batch(consumer, out), 1u);
   EXPECT_EQ(out[0], 3u);
+}
+
+/// Made of a text, in the queue alone.
+struct Length {
+  Length() noexcept = default;
+  explicit Length(const std::string_view& text) noexcept : value(text.size()) {}
+  std::size_t value = 0;
+};
+
+TEST(Mpmc, ItemIsMadeInItsPlaceWithinTheBound) {
+  Mpmc<Length> queue({.capacity = 2});
+  Mpmc<Length>::Consumer consumer(queue);
+  EXPECT_TRUE(queue.try_emplace(std::string_view("a")));
+  EXPECT_TRUE(queue.try_emplace(std::string_view("abc")));
+  EXPECT_FALSE(queue.try_emplace(std::string_view("abcde")));
+  std::array<Length, 3> out{};
+  ASSERT_EQ(queue.pop_batch(consumer, out), 2u);
+  EXPECT_EQ(out[0].value, 1u);
+  EXPECT_EQ(out[1].value, 3u);
+  EXPECT_TRUE(queue.try_emplace(std::string_view("abcde")));
 }
 
 TEST(Mpmc, RefusedItemIsNotMovedFrom) {

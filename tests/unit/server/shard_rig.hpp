@@ -161,9 +161,9 @@ class ShardRig final : public ShardHost {
   };
   template <class Body>
   void submit(const std::string& channel, const Body& body) {
-    Submission submission(*core_.registry.find_or_make(channel), body);
-    submission.published_ns = now_.wall_ns;
-    ASSERT_EQ(core_.submit(std::move(submission)), PublishStatus::ok);
+    Publication publication(*core_.registry.find_or_make(channel), body);
+    publication.published_ns = now_.wall_ns;
+    ASSERT_EQ(core_.submit(publication), PublishStatus::ok);
   }
 
   Now now_{1'000'000, 1'732'094'400'000'000'000};

@@ -15,21 +15,25 @@ namespace {
 using Body = std::variant<PriceUpdate, AccountUpdate, Event>;
 
 Body body_of(const Submission& submission) {
-  return submission.visit([](const auto& body) { return Body(body); });
+  return submission.publication().visit([](const auto& body) { return Body(body); });
+}
+
+template <class T>
+Submission submitted(const T& message) {
+  return Submission(Publication(nullptr, message));
 }
 
 TEST(Submission, KeepsEveryField) {
   const PriceUpdate price{"in", "out", -0.1, ~std::uint64_t{0},
                           std::numeric_limits<std::int64_t>::min()};
-  EXPECT_EQ(body_of(Submission(nullptr, price)), Body(price));
+  EXPECT_EQ(body_of(submitted(price)), Body(price));
   const AccountUpdate account{"key", ~std::uint64_t{0}, 7, -1};
-  EXPECT_EQ(body_of(Submission(nullptr, account)), Body(account));
+  EXPECT_EQ(body_of(submitted(account)), Body(account));
   const Event json{"type", {Codec::json, "[1]"}};
-  EXPECT_EQ(body_of(Submission(nullptr, json)), Body(json));
+  EXPECT_EQ(body_of(submitted(json)), Body(json));
   const Event msgpack{"type", {Codec::msgpack, "\x91\x01"}};
-  EXPECT_EQ(body_of(Submission(nullptr, msgpack)), Body(msgpack));
-  EXPECT_EQ(body_of(Submission(nullptr, Event{"", {Codec::json, ""}})),
-            Body(Event{"", {Codec::json, ""}}));
+  EXPECT_EQ(body_of(submitted(msgpack)), Body(msgpack));
+  EXPECT_EQ(body_of(submitted(Event{"", {Codec::json, ""}})), Body(Event{"", {Codec::json, ""}}));
 }
 
 TEST(Submission, OwnsItsTexts) {
@@ -37,7 +41,7 @@ TEST(Submission, OwnsItsTexts) {
                                   Submission::kInlineTextBytes, std::size_t{200'000}}) {
     std::string first(bytes, 'a');
     std::string second(bytes, 'b');
-    Submission submission(nullptr, PriceUpdate{first, second, 1, 2, 3});
+    Submission submission = submitted(PriceUpdate{first, second, 1, 2, 3});
     first.assign(bytes, 'x');
     second.assign(bytes, 'x');
     // Also when it was moved, as the inbox does.
@@ -55,8 +59,9 @@ TEST(Submission, IsMadeForTheInbox) {
   static_assert(std::is_nothrow_move_constructible_v<Submission>);
   static_assert(std::is_nothrow_move_assignable_v<Submission>);
   static_assert(!std::is_copy_constructible_v<Submission>);
-  EXPECT_EQ(Submission().channel(), nullptr);
-  EXPECT_EQ(Submission().paced_bytes, 0U);
+  static_assert(std::is_nothrow_constructible_v<Submission, const Publication&>);
+  EXPECT_EQ(Submission().publication().channel, nullptr);
+  EXPECT_EQ(Submission().publication().paced_bytes, 0U);
 }
 
 }  // namespace

@@ -21,6 +21,7 @@
 /// a pop keeps the items of that pop and one block.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
 #include <new>
@@ -52,6 +53,27 @@ struct MpmcTraits : moodycamel::ConcurrentQueueDefaultTraits {
   // A try_ call fails when the index of a producer's blocks is full: large enough from the start.
   static const std::size_t EXPLICIT_INITIAL_INDEX_SIZE = 2048;
   static const std::size_t IMPLICIT_INITIAL_INDEX_SIZE = 2048;
+};
+
+/// An input iterator over one item, of whatever T can be made from.
+template <class Source>
+class One {
+ public:
+  explicit One(const Source& source) noexcept : source_(&source) {}
+  const Source& operator*() const noexcept { return *source_; }
+  One& operator++() noexcept { return *this; }
+  One operator++(int) noexcept { return *this; }
+
+ private:
+  const Source* source_;
+};
+
+/// An input iterator over any number of items with nothing in them.
+template <class T>
+struct Empty {
+  T operator*() const noexcept { return T(); }
+  Empty& operator++() noexcept { return *this; }
+  Empty operator++(int) noexcept { return *this; }
 };
 
 /// An output iterator that hands each item over instead of storing it.
@@ -118,8 +140,11 @@ class Mpmc {
   };
 
   /// Allocates all that will ever be needed, apart from producers and the first push of a thread.
+  /// All of it is in memory when this returns: no push waits for a page.
   explicit Mpmc(const MpmcConfig& config)
-      : budget_(checked(config.capacity)), queue_(pool_items(config)) {}
+      : budget_(checked(config.capacity)), queue_(pool_items(config)) {
+    touch(pool_items(config));
+  }
   Mpmc(const Mpmc&) = delete;
   Mpmc& operator=(const Mpmc&) = delete;
   ~Mpmc() = default;
@@ -150,6 +175,16 @@ class Mpmc {
   [[nodiscard]] bool try_push(const T& item) noexcept {
     T copy(item);
     return try_push(std::move(copy));
+  }
+
+  /// Adds one item, made from `source` where it will lie: for what is dear to move.
+  template <class Source>
+  [[nodiscard]] bool try_emplace(const Source& source) noexcept {
+    static_assert(std::is_nothrow_constructible_v<T, const Source&>);
+    if (!budget_.try_take(1)) return false;
+    if (queue_.try_enqueue_bulk(detail::One<Source>(source), 1)) return true;
+    budget_.give_back(1);
+    return false;
   }
 
   /// Adds all of them or none; they are moved from when the answer is true.
@@ -203,6 +238,21 @@ class Mpmc {
     const std::size_t full = config.capacity / block;
     const std::size_t blocks = config.producers * (full + 2) + full + config.threads * 2;
     return blocks * block;
+  }
+
+  /// Fills every block of the pool once and empties it. New blocks come before those that are free
+  /// again, so that no block is filled twice.
+  void touch(std::size_t pool_items) {
+    constexpr std::size_t kAtOnce =
+        (detail::MpmcTraits::IMPLICIT_INITIAL_INDEX_SIZE / 2) * detail::MpmcTraits::BLOCK_SIZE;
+    const auto forget = [](T&&) noexcept {};
+    while (pool_items != 0) {
+      const std::size_t count = std::min(pool_items, kAtOnce);
+      static_cast<void>(queue_.try_enqueue_bulk(detail::Empty<T>{}, count));
+      static_cast<void>(
+          queue_.try_dequeue_bulk(detail::HandOver<T, decltype(forget)>(forget), count));
+      pool_items -= count;
+    }
   }
 
   // The acquire and release of its permits order the blocks of popped items before their next use.
