@@ -76,11 +76,16 @@ std::vector<Message> kinds() {
       {envelope, Gap{1'732'094'399'000'000, 1052, 1060, Gap::Reason::conflated}},
       {{}, Subscribe{{"prices:SOL-USDC", "accounts:*"}, 1}},
       {{}, Ping{1'732'094'400'123'456'789}},
+      {{}, Publish{3, "prices:SOL-USDC", price_update(0)}},
+      {{}, Published{3, Errc::ok, {}}},
+      {{{}, 7}, Request{3, 250, price_update(0)}},
+      {{{}, 7}, Reply{3, Errc::ok, {}, price_update(0)}},
       {{}, Heartbeat{1'732'094'401'123'456'789, {{"accounts:9xQeWvG816bUx9EP", 8}}}},
   };
 }
-constexpr std::array kKindNames = {"AccountUpdate", "Event", "Gap",
-                                   "Subscribe",     "Ping",  "Heartbeat"};
+constexpr std::array kKindNames = {"AccountUpdate", "Event",    "Gap",       "Subscribe",
+                                   "Ping",          "Publish",  "Published", "Request",
+                                   "Reply",         "Heartbeat"};
 
 void codec(Codec codec, const std::string& prefix) {
   constexpr std::size_t kTimes = 2000;

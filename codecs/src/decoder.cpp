@@ -2,6 +2,7 @@
 
 #include <stratwire/codec.hpp>
 
+#include "exchange_fast.hpp"
 #include "general_decoder.hpp"
 #include "json_fast.hpp"
 #include "message_reader.hpp"
@@ -74,7 +75,11 @@ bool Decoder::try_decode(std::string_view bytes, Envelope& envelope,
 }
 
 Result<void> Decoder::decode_any(std::string_view bytes, Message& out) noexcept {
-  if (codec_ == Codec::json && detail::decode_json_unanchored(bytes, out)) return {};
+  if (codec_ == Codec::json
+          ? detail::decode_json_unanchored(bytes, out) || detail::decode_json_exchange(bytes, out)
+          : detail::decode_msgpack_exchange(bytes, out)) {
+    return {};
+  }
   if (state_->general == nullptr) {
     state_->general.reset(new (std::nothrow) detail::GeneralDecoder(codec_));
     if (state_->general == nullptr) return Errc::too_large;

@@ -25,12 +25,12 @@ class JsonMessage {
 
   void begin(std::string_view type, std::uint8_t /*id*/, std::size_t members) {
     begin_item(members);
-    writer_.key("type");
-    writer_.text(type);
+    writer_.plain_key("type");
+    writer_.plain_text(type);
   }
   void begin_item(std::size_t members) { writer_.begin_object(members); }
   void end() { writer_.end_object(); }
-  void name(std::string_view name) { writer_.key(name); }
+  void name(std::string_view name) { writer_.plain_key(name); }
   JsonWriter& writer() noexcept { return writer_; }
 
  private:

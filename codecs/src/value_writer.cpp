@@ -54,21 +54,21 @@ void JsonWriter::text(std::string_view value) {
   // In pieces, so that the room for the worst case stays small; none ends inside a character.
   constexpr std::size_t kPiece = 256;
   std::array<char, json_string_bytes_max(kPiece)> buffer;
-  out_ += '"';
-  do {
-    std::size_t bytes = value.size() < kPiece ? value.size() : kPiece;
-    if (bytes < value.size()) {
-      while (bytes > kPiece - 4 && (static_cast<unsigned char>(value[bytes]) & 0xc0U) == 0x80U) {
-        --bytes;
-      }
+  const char* begin = buffer.data();
+  while (value.size() > kPiece) {
+    std::size_t bytes = kPiece;
+    while (bytes > kPiece - 4 && (static_cast<unsigned char>(value[bytes]) & 0xc0U) == 0x80U) {
+      --bytes;
     }
-    const char* const begin = buffer.data();
     const char* const end = format_json_string(buffer.data(), value.substr(0, bytes));
     if (end == nullptr) return refuse(Errc::invalid_utf8);
-    out_.append(begin + 1, end - 1);
+    out_.append(begin, end - 1);
+    begin = buffer.data() + 1;
     value.remove_prefix(bytes);
-  } while (!value.empty());
-  out_ += '"';
+  }
+  const char* const end = format_json_string(buffer.data(), value);
+  if (end == nullptr) return refuse(Errc::invalid_utf8);
+  out_.append(begin, end);
 }
 
 void JsonWriter::raw(std::string_view bytes) {
@@ -86,6 +86,19 @@ void JsonWriter::key(std::string_view name) {
   text(name);
   out_ += ':';
   first_ = true;
+}
+
+void JsonWriter::plain_key(std::string_view name) {
+  plain_text(name);
+  out_ += ':';
+  first_ = true;
+}
+
+void JsonWriter::plain_text(std::string_view value) {
+  separate();
+  out_ += '"';
+  out_ += value;
+  out_ += '"';
 }
 
 void JsonWriter::end_object() {

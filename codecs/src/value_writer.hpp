@@ -28,6 +28,9 @@ class JsonWriter {
   void raw(std::string_view bytes);
   void begin_object(std::size_t members);
   void key(std::string_view name);
+  /// A key, or a text, of ours: without anything that JSON escapes.
+  void plain_key(std::string_view name);
+  void plain_text(std::string_view value);
   void end_object();
   void begin_array(std::size_t elements);
   void end_array();

@@ -10,6 +10,7 @@
 
 #include <stratwire/codec.hpp>
 
+#include "exchange_fast.hpp"
 #include "general_decoder.hpp"
 #include "json_check.hpp"
 #include "json_fast.hpp"
@@ -77,8 +78,11 @@ inline void check_paths(Codec codec, std::string_view input) {
   require(wrong.offset <= input.size(), "the offset of an error lies inside of the input", input);
 
   Message quick;
-  const bool taken = codec == Codec::json ? detail::decode_json_fast(exact.view(), quick)
-                                          : detail::decode_msgpack_fast(exact.view(), quick);
+  const bool taken = codec == Codec::json
+                         ? detail::decode_json_fast(exact.view(), quick) ||
+                               detail::decode_json_exchange(exact.view(), quick)
+                         : detail::decode_msgpack_fast(exact.view(), quick) ||
+                               detail::decode_msgpack_exchange(exact.view(), quick);
   require(!taken || !wrong, "what the fast path takes is valid", input);
   require(!taken || same(quick, slow), "both paths read the same message", input);
 

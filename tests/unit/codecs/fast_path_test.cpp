@@ -10,6 +10,7 @@
 
 #include <stratwire/codec.hpp>
 
+#include "exchange_fast.hpp"
 #include "general_decoder.hpp"
 #include "json_anchored.hpp"
 #include "json_fast.hpp"
@@ -29,7 +30,9 @@ bool agrees(Codec codec, const std::string& text) {
   Message quick;
   const Fault wrong = general.decode(bytes, slow);
   const bool taken =
-      codec == Codec::json ? decode_json_fast(bytes, quick) : decode_msgpack_fast(bytes, quick);
+      codec == Codec::json
+          ? decode_json_fast(bytes, quick) || decode_json_exchange(bytes, quick)
+          : decode_msgpack_fast(bytes, quick) || decode_msgpack_exchange(bytes, quick);
   // The way to where a price is wanted takes what the other one takes, if it is a price.
   Message direct;
   auto& price = direct.body.emplace<PriceUpdate>();
@@ -197,6 +200,24 @@ TEST(FastPathJson, ReadsIntegersOfEveryLengthAtOnce) {
   }
 }
 
+const PriceUpdate kPrice{"So11111111111111111111111111111111111111112", "out", 1.25, 3,
+                         1'732'094'400'123'456'789};
+const AccountUpdate kAccount{"9xQeWvG816bUx9EP", 2'039'280, 301'234'567, 1'732'094'400'123'456'789};
+
+/// What is asked and answered, as this library writes it.
+const std::vector<Message> kExchanges{
+    {{}, Ping{1'732'094'400'123'456'789}},
+    {{}, Ping{0}},
+    {{}, Pong{1, 200, 70'000}},
+    {{}, Publish{3, "prices:A", kPrice}},
+    {{}, Publish{300, "accounts:a-channel-with-a-name-of-more-than-31-bytes", kAccount}},
+    {{}, Published{1ULL << 40, Errc::ok, {}}},
+    {{{}, 7}, Request{70'000, 4'294'967'295, kPrice}},
+    {{{}, 128}, Request{1, 0, kAccount}},
+    {{{}, 7}, Reply{3, Errc::ok, {}, kPrice}},
+    {{{}, 7}, Reply{3, Errc::ok, {}, kAccount}},
+};
+
 class FastPathJsonBytes : public testing::TestWithParam<Message> {};
 INSTANTIATE_TEST_SUITE_P(
     Messages, FastPathJsonBytes,
@@ -208,6 +229,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Message{{"a:b", 1'234'567'890},
                             AccountUpdate{"9xQeWvG816bUx9EP", 2'039'280, 301'234'567,
                                           1'732'094'400'123'456'789}}));
+INSTANTIATE_TEST_SUITE_P(Exchanges, FastPathJsonBytes, testing::ValuesIn(kExchanges));
 
 TEST_P(FastPathJsonBytes, AgreesWhenAnyIsChangedRemovedOrRepeated) {
   std::string bytes;
@@ -244,8 +266,10 @@ TEST(FastPathJson, AgreesAboutEmptyChannelsAndOddEvents) {
 }
 
 TEST(FastPathMsgpack, AgreesWhenAnyByteIsAnyOther) {
-  for (const Message& message : {Message{{"c", 7}, PriceUpdate{"in", "out", 1.25, 3, -4}},
-                                 Message{{"c", 7}, AccountUpdate{"0123456789abcdef0", 1, 2, 3}}}) {
+  std::vector<Message> messages{{{"c", 7}, PriceUpdate{"in", "out", 1.25, 3, -4}},
+                                {{"c", 7}, AccountUpdate{"0123456789abcdef0", 1, 2, 3}}};
+  messages.insert(messages.end(), kExchanges.begin(), kExchanges.end());
+  for (const Message& message : messages) {
     std::string bytes;
     ASSERT_TRUE(encode(Codec::msgpack, message, bytes).ok());
     ASSERT_TRUE(agrees(Codec::msgpack, bytes));
@@ -279,6 +303,41 @@ TEST(FastPathMsgpack, ReadsTextsOfEveryLengthAndSeesEachByteBeyondAscii) {
         EXPECT_FALSE(agrees(Codec::msgpack, changed)) << size << " " << place;
       }
     }
+  }
+}
+
+TEST(FastPath, LeavesExchangesThatSayMore) {
+  for (const Message& message :
+       {Message{{}, Published{3, Errc::publish_not_allowed, "cure"}},
+        Message{{{}, 7}, Reply{3, Errc::expired, "late", {}}},
+        Message{{}, Publish{3, "trades:A", Event{"e", RawValue{Codec::json, "1"}}}}}) {
+    for (const Codec codec : {Codec::json, Codec::msgpack}) {
+      std::string bytes;
+      ASSERT_TRUE(encode(codec, message, bytes).ok());
+      EXPECT_FALSE(agrees(codec, bytes)) << bytes;
+    }
+  }
+  for (const std::string_view bytes :
+       {R"({"type":"Request","seq":7,"id":3,"deadline_ms":4294967296,"message":)",
+        R"({"type":"Request","seq":7,"id":3,"deadline_ms":-1,"message":)",
+        R"({"type":"Publish","id":3,"channel":"prices:\u0041","message":)"}) {
+    std::string data;
+    ASSERT_TRUE(encode(Codec::json, Message{{}, kPrice}, data).ok());
+    EXPECT_FALSE(agrees(Codec::json, std::string(bytes) + data + "}")) << bytes;
+  }
+}
+
+TEST(FastPath, TheMessageInsideMayNameAChannelThatIsIgnored) {
+  for (const Codec codec : {Codec::json, Codec::msgpack}) {
+    std::string data;
+    std::string named;
+    std::string bytes;
+    ASSERT_TRUE(encode(codec, Message{{}, kPrice}, data).ok());
+    ASSERT_TRUE(encode(codec, Message{{"prices:B", 9}, kPrice}, named).ok());
+    ASSERT_TRUE(encode(codec, Message{{}, Publish{3, "prices:A", kPrice}}, bytes).ok());
+    const std::size_t at = bytes.find(data);
+    ASSERT_NE(at, std::string::npos);
+    EXPECT_TRUE(agrees(codec, bytes.replace(at, data.size(), named)));
   }
 }
 
