@@ -105,7 +105,8 @@ class Fanout {
   Route& route_of(Channel& channel);
   Cohort& cohort_of(Dialect dialect, std::vector<std::string> channels);
   void route_to(Cohort& cohort, Channel& channel);
-  void append(Cohort& cohort, std::span<const char> frame, FrameMark mark);
+  void append(Cohort& cohort, std::span<const char> frame, FrameMark::Keep keep,
+              const Channel* channel = nullptr, std::uint64_t seq = 0);
   void write_cohort(Cohort& cohort, Now now);
   void reset_log(Cohort& cohort);
   [[nodiscard]] bool prepare_batch();

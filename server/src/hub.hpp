@@ -24,9 +24,6 @@ namespace stratwire::server {
 /// \thread the first shard's thread only
 class Hub {
  public:
-  /// Frames of one drain(): more would fall out of the cache before they are sent.
-  static constexpr std::size_t kTurnBytesMax = 256 * 1024;
-
   /// \param local  shard 0, on the hub's own thread
   Hub(Core& core, Shard& local);
 

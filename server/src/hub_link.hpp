@@ -21,9 +21,6 @@ class Shard;
 /// \thread one producer (the hub's), one consumer (the shard's), as marked
 class HubLink {
  public:
-  /// Frames of one drain(): more would fall out of the cache before they are sent.
-  static constexpr std::size_t kTurnBytesMax = 256 * 1024;
-
   /// \param wake  called on the hub's thread after something became visible
   HubLink(ShardFigures& figures, std::function<void()> wake);
   /// Records that nobody read own their interest changes; they go here.

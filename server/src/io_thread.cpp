@@ -23,7 +23,7 @@ constexpr std::size_t kAcceptsPerTurn = 256;
 constexpr std::size_t kSurplusMax = 1024;
 /// Messages that the hub takes between two rounds of writing: enough that a frame costs little of
 /// a send(), few enough that they are still in the cache when they are sent.
-constexpr std::size_t kMessagesPerTurn = 1024;
+constexpr std::size_t kMessagesPerTurn = 4096;
 
 /// Tokens of listeners count down from below the wake-up's; connections never reach them.
 constexpr std::uint64_t listener_token(std::size_t index) noexcept {

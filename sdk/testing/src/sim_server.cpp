@@ -14,7 +14,7 @@ using transport::IoResult;
 /// Descriptors that no process has, so that what Socket tells the system of them does nothing.
 constexpr int kFdBase = 0x4000'0000;
 /// As in IoThread.
-constexpr std::size_t kMessagesPerTurn = 1024;
+constexpr std::size_t kMessagesPerTurn = 4096;
 constexpr std::size_t kSurplusMax = 1024;
 /// A record of a log that is kept whatever the budget says; and the largest that is published.
 constexpr std::size_t kRecordBytesMax = 4096;
@@ -331,7 +331,7 @@ std::size_t SimServer::connections_of(const std::string& client) const {
 std::string SimServer::broken_limit(std::span<const std::string> channels) const {
   const ServerConfig& config = core_.config;
   const std::size_t lane_max = config.lane_bytes_max + config.lane_hard_bytes_max +
-                               server::Hub::kTurnBytesMax + 4 * kRecordBytesMax;
+                               server::kTurnBytesMax + 4 * kRecordBytesMax;
   for (const ConnectionStats& stats : connections()) {
     if (stats.lag_bytes <= lane_max) continue;
     return "connection of " + stats.name + " has " + std::to_string(stats.lag_bytes) +

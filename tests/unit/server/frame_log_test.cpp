@@ -19,7 +19,7 @@ std::string text(std::span<const char> bytes) {
 
 void append(FrameLog& log, LogBufferPool& pool, std::string_view bytes, std::uint64_t seq = 0,
             FrameMark::Keep keep = FrameMark::Keep::by_channel) {
-  log.append(std::span(bytes), {.seq = seq, .keep = keep}, pool);
+  log.append(std::span(bytes), keep, nullptr, seq, pool);
 }
 
 TEST(FrameLog, HoldsFromAnyPositionToTheHead) {
@@ -92,9 +92,14 @@ TEST(FrameLog, CountsDataMessagesOnly) {
   EXPECT_EQ(count_data(marks.subspan(1, 1)), 1U);
   EXPECT_EQ(count_data(marks.subspan(1, 2)), 1U);
   EXPECT_EQ(count_data(marks.subspan(2)), 2U);
+  EXPECT_EQ(log.data_frames(), 3U);
+  log.trim(marks[1].end);
+  EXPECT_EQ(log.data_frames(), 2U) << "one is forgotten";
   log.reset(pool);
+  EXPECT_EQ(log.data_frames(), 0U);
   append(log, pool, "c", 3);
   EXPECT_EQ(count_data(log.marks_from(log.tail())), 1U);
+  EXPECT_EQ(log.data_frames(), 1U);
 }
 
 TEST(FrameLog, PoolLendsTheSameMemoryAgain) {
@@ -151,6 +156,7 @@ TEST(FrameLog, AgreesWithASimpleModel) {
     }
     ASSERT_EQ(log.head(), head);
     ASSERT_EQ(log.tail(), tail);
+    ASSERT_EQ(log.data_frames(), model.size());
     const std::uint64_t position = tail + random() % (head - tail + 1);
     std::string bytes;
     std::vector<std::uint64_t> seqs;
