@@ -28,12 +28,13 @@ Core::Core(ServerConfig settings, std::uint64_t epoch_now)
                                                       : 4 * config.lane_bytes_max),
       lane_hard_messages(config.lane_hard_messages_max != 0 ? config.lane_hard_messages_max
                                                             : 4 * config.lane_messages_max),
+      turn(config),
       epoch(epoch_now),
       opened_at_ns(telemetry::monotonic_ns()),
       log_budget(config.log_total_bytes_max),
       registry(config, log_budget),
       governor(config.accepts_per_second, config.accepts_burst),
-      inbox({.capacity = config.inbox_messages, .producers = 1, .threads = kPublishingThreads}),
+      inbox({.capacity = config.inbox_messages, .producers = 0, .threads = kPublishingThreads}),
       figures(config.io_threads) {}
 
 Core::~Core() = default;

@@ -20,6 +20,7 @@
 #include "channel.hpp"
 #include "figures.hpp"
 #include "submission.hpp"
+#include "turn_limits.hpp"
 
 namespace stratwire::server {
 
@@ -72,6 +73,7 @@ class Core {
   const ServerConfig config;
   const std::size_t lane_hard_bytes;
   const std::size_t lane_hard_messages;
+  const TurnLimits turn;
   const std::uint64_t epoch;
   const std::int64_t opened_at_ns;  ///< Monotonic.
   session::LogBudget log_budget;    ///< The hub's.

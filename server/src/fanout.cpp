@@ -162,6 +162,7 @@ void Fanout::on_frame(const Frame& frame) {
 void Fanout::append(Cohort& cohort, std::span<const char> frame, FrameMark::Keep keep,
                     const Channel* channel, std::uint64_t seq) {
   cohort.log.append(frame, keep, channel, seq, pool_);
+  appended_bytes_ += frame.size();
   if (cohort.dirty) return;
   cohort.dirty = true;
   dirty_.push_back(&cohort);
@@ -182,6 +183,7 @@ void Fanout::write(Now now) {
   run_batch(now);
   for (Cohort* const cohort : dirty_) reset_log(*cohort);
   dirty_.clear();
+  appended_bytes_ = 0;
 }
 
 void Fanout::write_cohort(Cohort& cohort, Now now) {

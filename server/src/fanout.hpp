@@ -22,6 +22,7 @@
 #include "frame_encoder.hpp"
 #include "now.hpp"
 #include "shard_host.hpp"
+#include "turn_limits.hpp"
 
 namespace stratwire::server {
 
@@ -40,6 +41,10 @@ class Fanout {
   void on_frame(const Frame& frame);
   /// Sends what was appended since the last call: one send() per connection.
   void write(Now now);
+  /// Whether write() should come before more frames do.
+  [[nodiscard]] bool has_enough() const noexcept {
+    return appended_bytes_ >= TurnLimits::kCopiesBytesMax;
+  }
   /// Whether write() has something to send.
   [[nodiscard]] bool has_unsent() const noexcept { return !dirty_.empty(); }
   /// Appends a Heartbeat to every native cohort, behind what is not sent yet, and writes both. Call
@@ -139,7 +144,8 @@ class Fanout {
   ShardHost& host_;
   std::unordered_map<std::string, std::unique_ptr<Cohort>> cohorts_{};
   std::vector<Cohort*> dirty_{};
-  std::vector<Route> routes_{};  ///< By channel id.
+  std::vector<Route> routes_{};     ///< By channel id.
+  std::size_t appended_bytes_ = 0;  ///< To all logs since the last write().
   LogBufferPool pool_{};
   /// Sends of one turn, for as long as the system lets us; opened when it first pays.
   std::optional<transport::SendBatch> batch_{};

@@ -14,11 +14,6 @@
 
 namespace stratwire::server {
 
-/// Bytes of frames, each counted once, that are handed on before they are sent: where each reader
-/// has channels of its own, fewer would make more send()s of the same; more would fall out of the
-/// cache before they are sent.
-inline constexpr std::size_t kTurnBytesMax = 1024 * 1024;
-
 class Channel;
 
 /// One ready frame on its way to the cohorts that want it.

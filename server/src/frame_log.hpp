@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "turn_limits.hpp"
+
 namespace stratwire::server {
 
 class Channel;
@@ -49,21 +51,29 @@ class LogBufferPool {
     if (free_.empty()) return std::make_unique<LogBuffer>();
     auto buffer = std::move(free_.back());
     free_.pop_back();
+    free_bytes_ -= buffer->bytes.capacity();
     return buffer;
   }
   void give_back(std::unique_ptr<LogBuffer> buffer) {
     // One that grew for a stalled reader would otherwise keep its megabytes for ever.
-    if (buffer->bytes.capacity() > kKeptBytesMax || free_.size() >= kKeptBuffersMax) return;
+    const std::size_t bytes = buffer->bytes.capacity();
+    if (bytes > kKeptBytesMax || free_bytes_ + bytes > kKeptBytesInAllMax) return;
+    if (free_.size() >= kKeptBuffersMax) return;
+    free_bytes_ += bytes;
     buffer->bytes.clear();
     buffer->marks.clear();
     free_.push_back(std::move(buffer));
   }
 
  private:
-  static constexpr std::size_t kKeptBytesMax = 1 << 20;
+  /// What holds a full turn, as vectors grow.
+  static constexpr std::size_t kKeptBytesMax = 2 * TurnLimits::kBytesMax;
+  /// The same for all that one turn writes to.
+  static constexpr std::size_t kKeptBytesInAllMax = 2 * TurnLimits::kCopiesBytesMax;
   static constexpr std::size_t kKeptBuffersMax = 16'384;
 
-  std::vector<std::unique_ptr<LogBuffer>> free_;
+  std::vector<std::unique_ptr<LogBuffer>> free_{};
+  std::size_t free_bytes_ = 0;
 };
 
 /// One contiguous run of ready frames. Positions are absolute, in bytes since the log began; a

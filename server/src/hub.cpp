@@ -46,7 +46,7 @@ std::size_t Hub::drain(std::size_t limit, Now now) {
 }
 
 bool Hub::try_handle(const Publication& publication) {
-  if (has_work() || turn_bytes_ >= kTurnBytesMax || !links_have_room()) return false;
+  if (has_work() || has_enough() || !links_have_room()) return false;
   handle(publication);
   ++handled_;
   return true;
@@ -54,13 +54,13 @@ bool Hub::try_handle(const Publication& publication) {
 
 std::size_t Hub::drain_inbox(std::size_t limit) {
   std::size_t handled = 0;
-  while (handled < limit && turn_bytes_ < kTurnBytesMax) {
+  while (handled < limit && !has_enough()) {
     if (batch_next_ == batch_end_) {
       batch_next_ = 0;
       batch_end_ = core_.inbox.pop_batch(consumer_, std::span(batch_));
       if (batch_end_ == 0) break;
     }
-    for (; batch_next_ != batch_end_ && turn_bytes_ < kTurnBytesMax; ++batch_next_) {
+    for (; batch_next_ != batch_end_ && !has_enough(); ++batch_next_) {
       if (!links_have_room()) return handled;
       handle(batch_[batch_next_].publication());
       batch_[batch_next_] = Submission{};
@@ -72,6 +72,10 @@ std::size_t Hub::drain_inbox(std::size_t limit) {
 
 bool Hub::links_have_room() const noexcept {
   return std::ranges::all_of(links_, &HubLink::has_room);
+}
+
+bool Hub::has_enough() const noexcept {
+  return turn_bytes_ >= core_.turn.bytes || local_.has_enough();
 }
 
 void Hub::flush_links() {

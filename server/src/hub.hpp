@@ -31,7 +31,7 @@ class Hub {
   void add_link(HubLink& link) { links_.push_back(&link); }
 
   /// Takes up to `limit` messages from the inbox and hands them on; stops early after
-  /// kTurnBytesMax, and when a link is full, so that nothing is ever dropped here.
+  /// the limits of a turn, and when a link is full, so that nothing is ever dropped here.
   ///
   /// \return with those of try_handle() since the last drain
   std::size_t drain(std::size_t limit, Now now);
@@ -68,6 +68,7 @@ class Hub {
   void refresh(Channel& channel, std::size_t slot);
   void age_logs();
   [[nodiscard]] bool links_have_room() const noexcept;
+  [[nodiscard]] bool has_enough() const noexcept;
 
   Core& core_;
   Shard& local_;

@@ -93,9 +93,9 @@ void HubLink::flush() {
   wake_();
 }
 
-void HubLink::drain(Shard& shard, Now now) {
+void HubLink::drain(Shard& shard, std::size_t limit, Now now) {
   std::size_t handed_on = 0;
-  while (handed_on <= kTurnBytesMax) {
+  while (handed_on < limit && !shard.has_enough()) {
     const std::span<char> bytes = ring_.front();
     if (bytes.empty()) break;
     const Record& record = record_at(bytes);

@@ -42,8 +42,8 @@ class HubLink {
 
   // ---- The shard's thread
 
-  /// Hands on what waits, up to kTurnBytesMax.
-  void drain(Shard& shard, Now now);
+  /// Hands on what waits, up to so many bytes of frames, or until the shard has enough.
+  void drain(Shard& shard, std::size_t limit, Now now);
   /// Call it once the shard has published its lag, of which the drained bytes are now a part.
   void settle() noexcept;
   [[nodiscard]] bool empty() noexcept { return ring_.empty(); }

@@ -21,9 +21,6 @@ constexpr std::uint32_t kLooksPerWait = 4;
 constexpr std::size_t kAcceptsPerTurn = 256;
 /// Connections beyond connections_max that may ask for a page, or be told that the server is full.
 constexpr std::size_t kSurplusMax = 1024;
-/// Messages that the hub takes between two rounds of writing: enough that a frame costs little of
-/// a send(), few enough that they are still in the cache when they are sent.
-constexpr std::size_t kMessagesPerTurn = 4096;
 
 /// Tokens of listeners count down from below the wake-up's; connections never reach them.
 constexpr std::uint64_t listener_token(std::size_t index) noexcept {
@@ -126,10 +123,10 @@ std::size_t IoThread::turn() {
   run_tasks();
   std::size_t handed_on = 0;
   if (hub_) {
-    handed_on = hub_->drain(kMessagesPerTurn, now_);
+    handed_on = hub_->drain(core_.turn.messages, now_);
     hub_->flush_links();
   } else {
-    link_->drain(shard_, now_);
+    link_->drain(shard_, core_.turn.bytes, now_);
   }
   // Once more: what was just published is written now, not before. Not where nothing was, for who
   // spins would do little else.

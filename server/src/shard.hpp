@@ -66,6 +66,8 @@ class Shard {
   void write(Now now);
   /// Whether a turn has something to do that nothing else will tell of.
   [[nodiscard]] bool has_work() const noexcept { return !fanout_.drained.empty(); }
+  /// Whether frames should be sent before more of them come.
+  [[nodiscard]] bool has_enough() const noexcept { return fanout_.has_enough(); }
   /// When something is due: turn() does it then.
   [[nodiscard]] std::int64_t next_tick_ms() const noexcept { return next_tick_ms_; }
   /// The answer to ShardHost::ask_connections().

@@ -14,7 +14,6 @@ using transport::IoResult;
 /// Descriptors that no process has, so that what Socket tells the system of them does nothing.
 constexpr int kFdBase = 0x4000'0000;
 /// As in IoThread.
-constexpr std::size_t kMessagesPerTurn = 4096;
 constexpr std::size_t kSurplusMax = 1024;
 /// A record of a log that is kept whatever the budget says; and the largest that is published.
 constexpr std::size_t kRecordBytesMax = 4096;
@@ -71,10 +70,10 @@ void SimServer::Lane::on_event() {
   std::size_t handed_on = 0;
   if (hub) {
     accept_all();
-    handed_on = hub->drain(kMessagesPerTurn, at);
+    handed_on = hub->drain(server_.core_.turn.messages, at);
     hub->flush_links();
   } else {
-    link->drain(shard, at);
+    link->drain(shard, server_.core_.turn.bytes, at);
   }
   shard.turn(at);
   if (hub) {
@@ -263,7 +262,7 @@ PublishStatus SimServer::submit(const std::string& channel, const DataMessage& m
 
 bool SimServer::restore(const std::string& channel, const DataMessage& message, TimeNs at) {
   if (publish(channel, message) != PublishStatus::ok) return false;
-  static_cast<void>(lanes_.front()->hub->drain(kMessagesPerTurn, look_at_clocks(at)));
+  static_cast<void>(lanes_.front()->hub->drain(core_.turn.messages, look_at_clocks(at)));
   return true;
 }
 
@@ -330,8 +329,8 @@ std::size_t SimServer::connections_of(const std::string& client) const {
 
 std::string SimServer::broken_limit(std::span<const std::string> channels) const {
   const ServerConfig& config = core_.config;
-  const std::size_t lane_max = config.lane_bytes_max + config.lane_hard_bytes_max +
-                               server::kTurnBytesMax + 4 * kRecordBytesMax;
+  const std::size_t lane_max =
+      config.lane_bytes_max + config.lane_hard_bytes_max + core_.turn.bytes + 4 * kRecordBytesMax;
   for (const ConnectionStats& stats : connections()) {
     if (stats.lag_bytes <= lane_max) continue;
     return "connection of " + stats.name + " has " + std::to_string(stats.lag_bytes) +

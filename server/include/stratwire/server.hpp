@@ -171,7 +171,7 @@ class Server {
   /// `timeout` until there is something to do.
   ///
   /// What this thread publishes between two calls is encoded at once and sent by the next call, one
-  /// send() for each connection: publish all that you have, then poll. Beyond 256 KiB it waits in
+  /// send() for each connection: publish all that you have, then poll. Beyond 1 MiB it waits in
   /// the inbox, as what other threads publish does. Call it at least every 50 ms: nothing is
   /// accepted, sent or told alive in between.
   ///

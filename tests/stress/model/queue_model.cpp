@@ -185,6 +185,28 @@ struct BudgetModel : Model<BudgetModel, 3> {
   }
 };
 
+/// Who was told of a held permit never reads that none is held: it would sleep on an item.
+struct LookModel : Model<LookModel, 3> {
+  static constexpr const char* kName = "LookModel";
+  queue::BasicBudget<Machine> budget{2};
+  rl::atomic<int> told{0};  // The test's own: not one of the orders that are checked.
+
+  void thread(unsigned index) {
+    if (index == 0) {
+      RL_ASSERT(budget.try_take(1));
+      told.store(1, rl::mo_release, RL_INFO);
+    } else if (index == 1) {
+      // A push that was refused for another reason.
+      RL_ASSERT(budget.try_take(1));
+      budget.give_back(1);
+    } else {
+      while (told.load(rl::mo_acquire, RL_INFO) == 0) Machine::relax();
+      const std::size_t taken = budget.taken_approx();
+      RL_ASSERT(taken != 0 && taken <= 2);
+    }
+  }
+};
+
 /// Swallows what Relacy prints. A string stream would not do: it would grow within an execution, in
 /// memory that Relacy takes back.
 class NoOutput : public std::streambuf {
@@ -299,5 +321,5 @@ int check() {
 
 int main() {
   using namespace stratwire::model;
-  return check<SpscModel, SpscBatchModel, SpscBytesModel, ParkModel, BudgetModel>();
+  return check<SpscModel, SpscBatchModel, SpscBytesModel, ParkModel, BudgetModel, LookModel>();
 }

@@ -73,9 +73,17 @@ class ShardRig final : public ShardHost {
   static constexpr std::uint64_t kEpoch = 77;
 
   Core& core() { return core_; }
+  Hub& hub() { return *hub_; }
   Shard& shard() { return shard_; }
   [[nodiscard]] Now now() const { return now_; }
 
+  /// Into the inbox, where it stays until the next turn.
+  template <class Body>
+  void submit(const std::string& channel, const Body& body) {
+    Publication publication(*core_.registry.find_or_make(channel), body);
+    publication.published_ns = now_.wall_ns;
+    ASSERT_EQ(core_.submit(publication), PublishStatus::ok);
+  }
   template <class Body>
   void publish(const std::string& channel, const Body& body) {
     submit(channel, body);
@@ -108,21 +116,23 @@ class ShardRig final : public ShardHost {
     now_.wall_ns += ms * 1'000'000;
   }
   void settle() {
-    bool moved = true;
-    while (moved) {
-      moved = hub_->drain(1'024, now_) != 0;
-      shard_.turn(now_);
-      for (const auto& [fd, watched] : std::map(watched_)) {
-        const auto bits = static_cast<unsigned>(watched.interest);
-        const Pipe& pipe = *pipes_.at(fd);
-        const bool readable = (bits & 1U) != 0 && !pipe.to_server.empty();
-        const bool writable = (bits & 2U) != 0 && pipe.window != 0;
-        if (!readable && !writable && !pipe.broken) continue;
-        shard_.on_ready({watched.token, readable, writable, pipe.broken}, now_);
-        moved = true;
-      }
-      moved = moved || shard_.has_work();
+    while (turn()) {
     }
+  }
+  /// One turn of the loop. \return whether there was something to do
+  bool turn() {
+    bool moved = hub_->drain(core_.turn.messages, now_) != 0;
+    shard_.turn(now_);
+    for (const auto& [fd, watched] : std::map(watched_)) {
+      const auto bits = static_cast<unsigned>(watched.interest);
+      const Pipe& pipe = *pipes_.at(fd);
+      const bool readable = (bits & 1U) != 0 && !pipe.to_server.empty();
+      const bool writable = (bits & 2U) != 0 && pipe.window != 0;
+      if (!readable && !writable && !pipe.broken) continue;
+      shard_.on_ready({watched.token, readable, writable, pipe.broken}, now_);
+      moved = true;
+    }
+    return moved || shard_.has_work();
   }
   std::shared_ptr<Pipe> accept() {
     auto pipe = std::make_shared<Pipe>();
@@ -159,13 +169,6 @@ class ShardRig final : public ShardHost {
     std::uint64_t token = 0;
     transport::Interest interest = transport::Interest::none;
   };
-  template <class Body>
-  void submit(const std::string& channel, const Body& body) {
-    Publication publication(*core_.registry.find_or_make(channel), body);
-    publication.published_ns = now_.wall_ns;
-    ASSERT_EQ(core_.submit(publication), PublishStatus::ok);
-  }
-
   Now now_{1'000'000, 1'732'094'400'000'000'000};
   void hand_over_answers() {
     for (auto& change : std::exchange(held_answers_, {})) {

@@ -47,13 +47,14 @@ class BasicBudget {
     given_.fetch_add(count, std::memory_order_release);
   }
 
-  /// Permits taken at some moment in the recent past; never more than capacity(). Exact for the
-  /// only thread that gives back, as to what it has been told of.
+  /// Permits taken at some moment in the recent past; never more than capacity(), and never 0 while
+  /// one is held that this thread has been told of.
   [[nodiscard]] std::size_t taken_approx() const noexcept {
-    // relaxed: a figure for people, or known by other means to be new enough.
-    const std::size_t taken = taken_.load(std::memory_order_relaxed);
-    // relaxed: as above.
-    const std::ptrdiff_t held = difference(taken, given_.load(std::memory_order_relaxed));
+    // acquire: pairs with the release in give_back(); permits were taken before they were given
+    // back, so that the count of those taken, read second, is never the older one.
+    const std::size_t given = given_.load(std::memory_order_acquire);
+    // relaxed: what this thread has been told of, it sees.
+    const std::ptrdiff_t held = difference(taken_.load(std::memory_order_relaxed), given);
     return held <= 0 ? 0 : std::min(static_cast<std::size_t>(held), capacity_);
   }
 
@@ -77,13 +78,15 @@ class BasicBudget {
     return true;
   }
 
+  static_assert(sizeof(std::size_t) == 8, "the counters never wrap");
+
   const std::size_t capacity_;
 
   // Written by who takes.
   alignas(kIsolationBytes) typename MachineT::template Atomic<std::size_t> taken_{0};
   typename MachineT::template Atomic<std::size_t> given_seen_{0};
 
-  // Written by who gives back.
+  // Written by who gives back: consumers, and takers who could not use what they took.
   alignas(kIsolationBytes) typename MachineT::template Atomic<std::size_t> given_{0};
 };
 

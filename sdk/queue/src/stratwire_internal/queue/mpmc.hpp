@@ -40,7 +40,7 @@ namespace stratwire::queue {
 struct MpmcConfig {
   /// Most items in the queue; 1..kMpmcCapacityMax.
   std::size_t capacity = 4096;
-  /// Most Mpmc::Producer objects at a time. Each costs room for `capacity` items.
+  /// Most Mpmc::Producer objects at a time, 0 for none. Each costs room for `capacity` items.
   std::size_t producers = 4;
   /// Most threads that push without one. Each costs room for 64 items.
   std::size_t threads = 16;
@@ -255,7 +255,7 @@ class Mpmc {
     }
   }
 
-  // The acquire and release of its permits order the blocks of popped items before their next use.
+  // Of items; when a block may be used again is moodycamel's own.
   Budget budget_;
   Queue queue_;
 };
