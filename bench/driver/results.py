@@ -68,7 +68,9 @@ def cells(figures):
         own = key_of(figure) == figure["floor"] or not figure["floor"]
         ratio = (1, 1, 1) if own else floor and median_and_spread(ratios(figure["values"], floor["values"]))
         parts = {name: median_and_spread(values) for name, values in figure.get("parts", {}).items()}
-        found.append({**figure, "value": value, "ratio": ratio, "parts": parts})
+        tail_ratio = None if own or not floor else median_and_spread(
+            ratios(figure.get("parts", {}).get("p99", ()), floor.get("parts", {}).get("p99", ())))
+        found.append({**figure, "value": value, "ratio": ratio, "tail_ratio": tail_ratio, "parts": parts})
     return found
 
 
@@ -85,7 +87,8 @@ def tail_of(cell, ranks):
     """Higher percentiles, or how long the upgrades took."""
     parts = cell["parts"]
     if "p99" in parts:
-        return " / ".join(text_of(parts[rank][0]) for rank in ranks if parts.get(rank))
+        text = " / ".join(text_of(parts[rank][0]) for rank in ranks if parts.get(rank))
+        return text + (f" (p99 to floor {text_of(cell['tail_ratio'][0])})" if cell.get("tail_ratio") else "")
     if parts.get("upgrade_s") and cell.get("kind") == "idle":
         return f"upgrades in {text_of(parts['upgrade_s'][0])} s"
     return ""

@@ -128,6 +128,42 @@ class GeneratorTest(unittest.TestCase):
                            "--per-connection", "1")
         self.assertEqual(report["not_ours"], 2)
 
+    def test_a_first_message_that_is_not_the_first_of_its_channel_is_a_loss(self):
+        report = report_of([data(seq) for seq in (5, 6)])
+        self.assertEqual((report["messages"], report["lost"]), (2, 4))
+
+    def test_a_gap_that_ends_before_it_begins_is_a_fault_and_hides_no_repeat(self):
+        report = report_of([data(1), data(2), gap(3, 1), data(2), data(3)])
+        self.assertEqual((report["disordered"], report["told"]), (2, 0))
+
+    def test_who_gets_nothing_is_starved(self):
+        def later(connection):
+            connection.sendall(frame(data(1)))
+            time.sleep(0.1)
+            connection.sendall(frame(data(2)))
+
+        # The first message ends the wait for it, and is before the window.
+        self.assertEqual(run(later)[1]["starved"], 0)
+        self.assertEqual(report_of([data(1)])["starved"], 1)
+
+    def test_who_is_closed_is_disconnected(self):
+        def closing(connection):
+            connection.sendall(frame(data(1)))
+            time.sleep(0.1)
+            connection.sendall(b"\x88\x02\x03\xe8")
+
+        self.assertEqual(run(closing)[1]["disconnected"], 1)
+
+    def test_a_heartbeat_is_no_answer_to_a_ping(self):
+        def slow(connection):
+            while connection.recv(4096):
+                connection.sendall(frame('{"type":"Heartbeat","timestamp":1}'))
+                time.sleep(0.02)
+                connection.sendall(frame('{"type":"Pong","t1":1,"t2":2,"t3":3}'))
+
+        report = run(slow, "--mode", "round_trip")[1]
+        self.assertGreaterEqual(report["latency_ns"]["buckets"][0][0], 20_000_000)
+
     def test_frames_in_pieces_are_the_same(self):
         def byte_by_byte(connection):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

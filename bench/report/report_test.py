@@ -23,6 +23,7 @@ import svg  # noqa: E402
 def measurement(name="stratwire", round_number=0, kind="fan-out", **result):
     whole = {"window_s": 1.0, "deliveries": 1000, "deliveries_per_s": 1000.0, "busy_share": 0.5,
              "cpu_share": 0.5, "server_cpu_s": 1.0, "lost": 0, "told": 0, "disordered": 0, "not_ours": 0,
+             "disconnected": 0, "starved": 0,
              "upgrade_s": 0.1, "memory_per_connection": 512}
     whole.update(result)
     return {"row": f"row of {kind}", "name": name, "round": round_number, "kind": kind, "connections": 10,
@@ -54,6 +55,14 @@ class FiguresTest(unittest.TestCase):
             measurement("floor_log", 1, deliveries_per_s=100), measurement(round_number=1, deliveries_per_s=50)]))
         self.assertEqual(cells[1]["ratio"], (0.5, 0.5, 0.5))
 
+    def test_the_tail_has_a_ratio_of_its_own(self):
+        cells = results.cells(figures.summarize([
+            measurement(name, i, kind="rate", latency_ns=latency(10, tail))
+            for i, slow in enumerate((1, 4)) for name, tail in (("floor_log", 100 * slow), ("stratwire", 150 * slow))]))
+        self.assertEqual(cells[1]["tail_ratio"], (1.5, 1.5, 1.5))
+        self.assertEqual(results.tail_of(cells[1], ("p99",)), "375 (p99 to floor 1.5)")
+        self.assertEqual(results.tail_of(cells[0], ("p99",)), "250")
+
     def test_spinning_is_taken_off_the_cpu_time(self):
         spun = measurement(server_cpu_s=0.9, deliveries=1_000_000)
         spun["server"] = {"spin_share": 0.4}
@@ -62,7 +71,8 @@ class FiguresTest(unittest.TestCase):
 
     def test_remarks(self):
         for result, text in (({"lost": 1}, "broken stream"), ({"disordered": 1}, "broken stream"),
-                             ({"not_ours": 1}, "broken stream"), ({"told": 4}, "4 given up"),
+                             ({"not_ours": 1}, "broken stream"), ({"starved": 1}, "1 left with nothing"),
+                             ({"disconnected": 1}, "broken stream"), ({"told": 4}, "4 given up"),
                              ({"busy_share": 0.99, "cpu_share": 0.99}, "generator is the limit"),
                              ({"busy_share": 0.8, "cpu_share": 0.5}, "others used"),
                              ({"server_cpu_s": 0.5}, "server was off its core")):

@@ -77,9 +77,13 @@ struct Generator::Sink {
     const std::uint64_t before = generator.tally_.messages;
     connection.checker.on_message(text, generator.tally_);
     if (generator.tally_.messages == before) {
-      ++generator.other_messages_;
+      // What else comes, a Heartbeat, is no answer to a Ping.
+      if (text == generator.options_.ping || text.starts_with(R"({"type":"Pong")")) {
+        ++generator.pongs_;
+      }
       return;
     }
+    connection.served = true;
     if (timed) generator.report_->latency.add(generator.received_at_ - time_of(text));
   }
   void on_control(Control6455 opcode, std::string_view payload) {
@@ -314,6 +318,7 @@ void Generator::measure() {
   const std::int64_t cpu_before = thread_cpu_ns();
   const std::int64_t begin = bench_now();
   asleep_ns_ = 0;
+  for (const auto& connection : connections_) connection->served = false;
   in_window_ = true;
   turn_until(begin + nanoseconds(options_.window_s));
   const std::int64_t took = bench_now() - begin;
@@ -326,6 +331,7 @@ void Generator::measure() {
   report_->window.messages = tally_.messages - before.messages;
   report_->window.bytes = tally_.bytes - before.bytes;
   report_->all = tally_;
+  for (const auto& connection : connections_) report_->starved += connection->served ? 0U : 1U;
 }
 
 void Generator::measure_idle() {
@@ -344,15 +350,13 @@ void Generator::measure_round_trips() {
   std::puts("subscribed");
   std::fflush(stdout);
   Connection& connection = *connections_.front();
-  // A greeting is no answer.
-  turn_until(bench_now() + nanoseconds(0.1));
   const std::int64_t warm = bench_now() + nanoseconds(options_.warmup_s);
   const std::int64_t end = warm + nanoseconds(options_.window_s);
   const std::int64_t cpu_before = static_cast<std::int64_t>(cpu_ns_of(options_.watched));
   for (std::int64_t sent_at = bench_now(); sent_at < end; sent_at = bench_now()) {
-    const std::uint64_t expected = other_messages_ + 1;
+    const std::uint64_t expected = pongs_ + 1;
     send_text(connection, options_.ping);
-    while (other_messages_ < expected) {
+    while (pongs_ < expected) {
       turn(options_.spin ? 0 : 20);
       if (connection.phase == Connection::Phase::closed) die("the server closed the connection");
     }

@@ -34,7 +34,8 @@ struct Report {
   double server_cpu_s = 0;
   std::uint64_t memory_before = 0;  ///< Of the watched processes, before the first connection.
   std::uint64_t memory_after = 0;
-  std::size_t disconnected = 0;
+  std::size_t disconnected = 0;  ///< By the server.
+  std::size_t starved = 0;       ///< Connections that got nothing in the window.
   Histogram latency{};
 };
 
@@ -61,7 +62,8 @@ class Generator {
     Connection(int descriptor, std::size_t channels) : fd(descriptor), checker(channels) {}
     int fd;
     Phase phase = Phase::upgrading;
-    std::string rest{};  ///< Of a message that is not whole yet.
+    std::string rest{};   ///< Of a message that is not whole yet.
+    bool served = false;  ///< Got a message in the window.
     Checker checker;
   };
   struct Sink;
@@ -95,7 +97,7 @@ class Generator {
   std::uint64_t random_;
   Tally tally_{};
   std::uint64_t recv_calls_ = 0;
-  std::uint64_t other_messages_ = 0;
+  std::uint64_t pongs_ = 0;
   bool in_window_ = false;
 };
 

@@ -48,9 +48,9 @@ void print(const Report& r) {
       whole(r.memory_after));
   std::printf(
       "\"messages\": %llu, \"lost\": %llu, \"gaps\": %llu, \"told\": %llu, \"disordered\": %llu, "
-      "\"not_ours\": %llu, \"disconnected\": %llu",
+      "\"not_ours\": %llu, \"disconnected\": %llu, \"starved\": %llu",
       whole(r.all.messages), whole(r.all.lost), whole(r.all.gaps), whole(r.all.told),
-      whole(r.all.disordered), whole(r.all.not_ours), whole(r.disconnected));
+      whole(r.all.disordered), whole(r.all.not_ours), whole(r.disconnected), whole(r.starved));
   if (r.latency.count() != 0) print_latency(r.latency);
   std::printf("}\n");
 }

@@ -15,8 +15,10 @@ namespace stratwire::bench {
 inline constexpr std::size_t kMessageBytes = 159;
 /// Of an Event, which has no time in it.
 inline constexpr std::size_t kMessageBytesMin = 73;
-inline constexpr std::string_view kHead = R"({"type":"PriceUpdate","ch":"prices:)";
-inline constexpr std::string_view kEventHead = R"({"type":"Event","ch":"prices:)";
+inline constexpr char kHeadText[] = R"({"type":"PriceUpdate","ch":"prices:)";
+inline constexpr char kEventHeadText[] = R"({"type":"Event","ch":"prices:)";
+inline constexpr std::string_view kHead = kHeadText;
+inline constexpr std::string_view kEventHead = kEventHeadText;
 /// "SOL", or "000" to "999" where there are many, or "000" to "ZZZ" where there are more.
 inline constexpr std::size_t kKeyBytes = 3;
 inline constexpr std::size_t kChannelsMax = 36 * 36 * 36;
