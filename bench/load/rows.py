@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 import shutil
 import subprocess
 
@@ -12,8 +13,14 @@ SIZES = (73, 159, 512, 2048, 8192, 16_384)
 CHANNELS = (1, 20, 200, 2000, 10_000)
 OURS = ("stratwire", "stratwire_threads", "stratwire_2_io")
 KINDS = ("fan-out", "channels", "size", "rate", "unix", "round-trip", "idle")
+# Keys of a result that say that a stream was broken; generators of before lack the last ones.
+BROKEN = ("lost", "disordered", "not_ours", "starved", "disconnected")
 # What is of interest in the middle of its noise needs that long.
 LATENCY_WINDOW_S = 0.8
+
+
+class WrongUsage(Exception):
+    """What was asked for can't be had, and the cure."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,8 +191,58 @@ def servers(programs):
     return {server.name: server for server in all_servers}
 
 
+def is_ours(name):
+    """What must not fail: stratwire, and the floors that its ratios stand on."""
+    return name in OURS or name.startswith("floor_")
+
+
+def stream_broken(measurements):
+    """Whether one of stratwire's was; what peers lose is a remark of their row."""
+    return any(m["result"].get(key, 0) for m in measurements if m["name"] in OURS for key in BROKEN)
+
+
+# ---- What stands in the run for an option
+
+
+def peers_of(texts):
+    """Servers by name, of the texts of --peer."""
+    found = {}
+    for text in texts:
+        name, _, command = text.partition("=")
+        try:
+            words = tuple(shlex.split(command))
+        except ValueError as wrong:
+            raise WrongUsage(f"--peer takes NAME=COMMAND, not '{text}': {wrong}") from None
+        if not name or not words:
+            raise WrongUsage(f"--peer takes NAME=COMMAND, not '{text}'")
+        if "peer:" + name in found:
+            raise WrongUsage(f"--peer has {name} twice: give each a name of its own")
+        found["peer:" + name] = Server("peer:" + name, words)
+    return found
+
+
+def check_checkout(checkout):
+    """Whether it looks like uWebSockets with its uSockets."""
+    if not os.path.isfile(os.path.join(checkout, "src", "App.h")):
+        raise WrongUsage(f"--uws takes a checkout of uWebSockets; there is no src/App.h in '{checkout}'")
+    if not os.path.isdir(os.path.join(checkout, "uSockets", "src")):
+        raise WrongUsage(f"--uws: there is no uSockets/src in '{checkout}'; "
+                         f"'git -C {shlex.quote(checkout)} submodule update --init uSockets' brings it")
+
+
 def build_uws(checkout, into):
     """Compiles peers/uws.cpp with a checkout of uWebSockets (with its uSockets)."""
+    check_checkout(checkout)
+    try:
+        return compile_uws(os.path.abspath(checkout), into)
+    except OSError as wrong:
+        raise WrongUsage(f"--uws can't be compiled: {wrong}") from None
+    except subprocess.CalledProcessError as wrong:
+        raise WrongUsage(f"--uws: '{checkout}' does not compile, {wrong.cmd[0]} says above why; "
+                         "uSockets must be of the commit that its uWebSockets names") from None
+
+
+def compile_uws(checkout, into):
     here = os.path.dirname(os.path.abspath(__file__))
     sockets = os.path.join(checkout, "uSockets", "src")
     sources = [os.path.join(folder, name) for folder in (sockets, os.path.join(sockets, "eventing"))

@@ -9,7 +9,8 @@
    to the floor is formed within each round.
 
 Exit codes: 0 measured; 1 a stream of stratwire's was broken (a message lost without a word, or out
-of order), a program of ours failed, or the generator does not notice what it must; 2 wrong usage.
+of order), a program of ours failed, or the generator does not notice what it must; 2 wrong usage, said
+before anything is measured.
 """
 
 import argparse
@@ -79,8 +80,13 @@ class Process:
                 prefer_session(nice)
 
         self.errors = tempfile.TemporaryFile()
-        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      stderr=self.errors, env=env, text=True, preexec_fn=prepare)
+        try:
+            self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                          stderr=self.errors, env=env, text=True, preexec_fn=prepare)
+        except (OSError, subprocess.SubprocessError) as wrong:
+            self.errors.close()
+            why = wrong if isinstance(wrong, OSError) else f"no core {cpu} or no nice {nice} for it"
+            raise Failed(f"can't be started: {why}") from None
         self.lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -307,24 +313,71 @@ def parse(arguments):
     parser.add_argument("--seed", type=int, default=1, help="of the random channels")
     parser.add_argument("--list", action="store_true", help="only name the rows and servers")
     options = parser.parse_args(arguments)
-    options.rounds = options.rounds or (3 if options.full or options.check else 2)
-    options.budget = options.budget or (FULL_S if options.full else QUICK_S)
+    if options.rounds is None:
+        options.rounds = 3 if options.full or options.check else 2
+    if options.budget is None:
+        options.budget = FULL_S if options.full else QUICK_S
     if (os.cpu_count() or 1) < 2:
         print("only one core: server and generator share it, the figures say little", file=sys.stderr)
         options.server_cpu = options.client_cpu = None
+    try:
+        refuse_wrong(options)
+    except plan.WrongUsage as wrong:
+        parser.error(str(wrong))
     return options
+
+
+def refuse_wrong(options):
+    """What can be known to be wrong before anything is compiled or measured."""
+    if options.rounds < 1:
+        raise plan.WrongUsage("--rounds is 1 at least")
+    for name, seconds in (("budget", options.budget), ("window", options.window)):
+        if seconds is not None and not seconds > 0:
+            raise plan.WrongUsage(f"--{name} is more than 0 seconds")
+    if options.uws is not None:
+        plan.check_checkout(options.uws)
+    known = [*plan.servers(options.programs), *["uws"] * (options.uws is not None),
+             *plan.peers_of(options.peer)]
+    for name in options.servers.split(",") if options.servers else ():
+        if name not in known:
+            raise plan.WrongUsage(f"--servers has no '{name}'; it has: {', '.join(known)}" +
+                                  " (uws with --uws CHECKOUT)" * (name == "uws"))
+    try:
+        found = rows_of(options)
+    except re.error as wrong:
+        raise plan.WrongUsage(f"--rows '{options.rows}' is no regular expression: {wrong}") from None
+    if not found:
+        raise plan.WrongUsage(f"--rows '{options.rows}' finds no row; --list --full names them" +
+                              ", --list --check those that guard" * options.check)
+    for name, cpu in (("server", options.server_cpu), ("client", options.client_cpu)):
+        if cpu is not None and not is_usable(cpu):
+            there = " ".join(str(each) for each in range(os.cpu_count()) if is_usable(each))
+            raise plan.WrongUsage(f"--{name}-cpu: there is no core {cpu} here to run on; there are: {there}")
+
+
+def is_usable(cpu):
+    """Only the kernel knows: a container may have some of the cores alone."""
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {cpu})
+    except (OSError, ValueError, OverflowError):
+        return False
+    os.sched_setaffinity(0, before)
+    return True
+
+
+def rows_of(options):
+    return [row for row in plan.rows()
+            if (row.check if options.check else options.full or options.rows or row.quick)
+            and (not options.rows or re.search(options.rows, row.name))]
 
 
 def servers_of(options):
     """Those that can run here; says which can't."""
     servers = plan.servers(options.programs)
-    if options.uws:
+    if options.uws is not None:
         servers["uws"] = plan.build_uws(options.uws, options.programs)
-    for peer in options.peer:
-        name, _, command = peer.partition("=")
-        if not command:
-            sys.exit(f"--peer takes NAME=COMMAND, not '{peer}'")
-        servers["peer:" + name] = plan.Server("peer:" + name, tuple(shlex.split(command)))
+    servers.update(plan.peers_of(options.peer))
     if options.check:
         options.servers = "stratwire"
     if options.servers:
@@ -343,6 +396,10 @@ def end_by_signal(*_):
     raise KeyboardInterrupt
 
 
+def exit_code(measurements, failures):
+    return 1 if plan.stream_broken(measurements) or any(plan.is_ours(f["name"]) for f in failures) else 0
+
+
 def main(arguments):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end_by_signal)
@@ -353,11 +410,12 @@ def main(arguments):
         print(f"no programs in {options.programs}: cmake --preset bench && cmake --build --preset bench "
               "--target bench_load", file=sys.stderr)
         return 2
-    servers = servers_of(options)
-    chosen = [row for row in plan.rows()
-              if (row.check if options.check else options.full or options.rows or row.quick)
-              and (not options.rows or re.search(options.rows, row.name))
-              and row_servers(row, servers)]
+    try:
+        servers = servers_of(options)
+    except plan.WrongUsage as wrong:
+        print(f"run.py: {wrong}", file=sys.stderr)
+        return 2
+    chosen = [row for row in rows_of(options) if row_servers(row, servers)]
     if options.list:
         for row in chosen:
             print(f"{row.name}: {', '.join(row_servers(row, servers))}")
@@ -376,10 +434,7 @@ def main(arguments):
     if not options.no_table:
         print("\n".join(results.table_lines(results.cells(figures.summarize(measurements)))))
         print(f"- written to {path}; bench/report/report.py {path} makes a page of it")
-    broken = any(m["result"]["lost"] or m["result"]["disordered"]
-                 for m in measurements if m["name"] in plan.OURS)
-    ours_failed = any(f["name"] in plan.OURS or f["name"].startswith("floor_") for f in failures)
-    return 1 if broken or ours_failed else 0
+    return exit_code(measurements, failures)
 
 
 if __name__ == "__main__":
