@@ -8,7 +8,7 @@
                                              counts with the committed ones
 
 Exit codes: 0 done, nothing slower; 1 something is slower, or failed; 2 wrong usage; 4 there is no
-committed result of this machine kind; 130 interrupted.
+committed result of this machine kind, or no counts of this compiler, and nothing is worse; 130 interrupted.
 """
 
 import argparse
@@ -78,6 +78,11 @@ class Run:
         self.failures.append({"row": bench, "name": "", "why": why})
         say(f"- {bench} failed: {why}")
 
+    @property
+    def failed(self):
+        """Whether anything of ours has; a peer that can't do a row is only named."""
+        return any(not f["name"] or load_rows.is_ours(f["name"]) for f in self.failures)
+
     def start(self, program):
         """What one start of a program has written, or None."""
         out = os.path.join(self.scratch, program.name + ".json")
@@ -129,14 +134,14 @@ class Run:
         if o.rounds:
             command += ["--rounds", str(o.rounds)]
         self.progress("load")
-        ended_well = run_child(command + o.load_options)
+        run_child(command + o.load_options)
         if not os.path.exists(out):
             self.fail("load", "it wrote nothing")
             return {}, []
         raw = programs.read(out)
         os.unlink(out)
         self.failures += raw["failures"]
-        if not ended_well and not raw["failures"]:
+        if load_rows.stream_broken(raw["measurements"]):
             self.fail("load", "a stream of stratwire's was broken")
         keys = ("rounds", "window_s", "warmup_s", "server_cpu", "client_cpu", "nice", "seed")
         return {key: raw["run"][key] for key in keys}, load_figures.summarize(raw["measurements"])
@@ -172,7 +177,7 @@ def measure_all(options):
         say(table.read())
     for path in (stem + ".json", *written):
         say(f"- written: {os.path.relpath(path, machine.ROOT)}")
-    return 1 if this.failures else 0
+    return 1 if this.failed else 0
 
 
 # ---- Only what guards, against the committed result
@@ -186,23 +191,32 @@ def check(options):
     run = machine.circumstances(options.build, shlex.join(["./dev", "bench", *options.said]))
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         this = Run(options, scratch)
-        worse = check_instructions(this, run) if "instructions" in names else False
+        codes = [check_instructions(this, run)] if "instructions" in names else []
         timed = [name for name in names if name != "instructions"]
-        code = check_times(this, run, timed) if timed else 0
-    return 1 if worse or this.failures else code
+        codes += [check_times(this, run, timed)] if timed else []
+    return worst_of([*codes, 1] if this.failed else codes)
+
+
+def worst_of(codes):
+    """What is worse counts before what could not be compared."""
+    return next((code for code in (1, NOTHING_TO_COMPARE) if code in codes), 0)
 
 
 def check_instructions(this, run):
     counts = this.count_instructions()
     if counts is None:
-        return True
-    then, why = instructions.committed(run)
+        return 1
+    try:
+        then, why = instructions.committed(run)
+    except instructions.Failed as failed:
+        this.fail("instructions", str(failed))
+        return 1
     if then is None:
         say(f"- instructions are not compared: {why}")
-        return False
+        return NOTHING_TO_COMPARE
     lines, worse = compare.compare_counts(then, counts)
     say("\n".join(lines))
-    return worse
+    return 1 if worse else 0
 
 
 def find_committed(options, run):
@@ -269,9 +283,32 @@ def guarded_figures(names):
 
 # ---- The command line
 
+# The result is committed: where somebody keeps a checkout or a server is nobody's business.
+HIDDEN = {"--build": "FOLDER", "--peer": "COMMAND", "--uws": "CHECKOUT"}
+
+
+def without_paths(arguments):
+    out, before = [], ""
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        if before in HIDDEN:
+            out.append(hidden(before, argument))
+        elif equals and option in HIDDEN:
+            out.append(f"{option}={hidden(option, value)}")
+        else:
+            out.append(argument)
+        before = argument
+    return out
+
+
+def hidden(option, value):
+    name = value.partition("=")[0] + "=" if option == "--peer" else ""
+    return name + HIDDEN[option]
+
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__,
+    # An option that is cut short would not be found among the hidden ones.
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter,
                                      usage="./dev bench [--check [NAME...]] [-- OPTIONS]")
     parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
@@ -287,19 +324,28 @@ def parse(arguments):
     parser.add_argument("--understood", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--uws", metavar="CHECKOUT", help="uWebSockets in load")
     options = parser.parse_args(arguments)
-    # The result is committed: where somebody keeps a checkout is nobody's business.
-    options.said = [said.replace(options.uws, "CHECKOUT") if options.uws else said for said in arguments]
+    options.said = without_paths(arguments)
     for name in options.names:
         if name not in GUARDED:
             parser.error(f"--check has no part of bench '{name}'; it has: {' '.join(GUARDED)}")
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds is 1 at least")
+    if options.load_budget is not None and not options.load_budget > 0:
+        parser.error("--load-budget is more than 0 seconds")
     if options.names and not options.check:
         parser.error("names go with --check")
     if options.against and not options.check:
         parser.error("--against goes with --check")
     if options.against and not os.path.exists(options.against):
         parser.error(f"there is no file {options.against}")
+    try:
+        if options.against:
+            results.read(options.against)
+        load_rows.peers_of(options.peer)
+        if options.uws is not None:
+            load_rows.check_checkout(options.uws)
+    except (OSError, ValueError, load_rows.WrongUsage) as wrong:
+        parser.error(str(wrong))
     options.load_options = [f"--nice={options.nice}"] * (options.nice is not None)
     options.load_options += [f"--peer={peer}" for peer in options.peer]
     options.load_options += [f"--uws={options.uws}"] * (options.uws is not None)

@@ -2,7 +2,8 @@
 
 The rule: a row is slower when its median ratio to the floor is worse by more than a tenth AND the best of
 its rounds is worse than the worst round of the committed result, so that the noise of neither run explains
-it. The driver measures what is slower a second time; what is slower again counts.
+it. The driver measures what is slower a second time; what is slower again counts. Where the generator was
+the limit on either side, a row shows what the generator can do: it is named, not judged.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ class Finding:
     bench: str
     key: str
     what: str       # the unit or the part
-    verdict: str    # same, slower, faster, missing, new, few (rounds)
+    verdict: str    # same, slower, faster, missing, new, few (rounds), limited (by the generator)
     then: tuple = None  # ratio to the floor: median, smallest, largest
     now: tuple = None
     change: float = 0.0  # Of the speed: -0.2 is a fifth slower.
@@ -79,6 +80,7 @@ def compare_one(place, before, after):
         return []
     if new is None or new_floor is None or not any(value is not None for value in new["values"]):
         return [Finding(*place, old["unit"], "missing")]
+    limited = any(results.GENERATOR_LIMITS in figure.get("remarks", ()) for figure in (old, new))
     mine = {what: (more, list(values)) for what, more, values in ratio_lists(new, new_floor)}
     found = []
     for what, more, values in ratio_lists(old, old_floor):
@@ -90,7 +92,7 @@ def compare_one(place, before, after):
             found.append(Finding(*place, what, "few"))
             continue
         verdict, change = verdict_of(values, now, more)
-        found.append(Finding(*place, what, verdict, results.median_and_spread(values),
+        found.append(Finding(*place, what, "limited" if limited else verdict, results.median_and_spread(values),
                              results.median_and_spread(now), change))
     return found
 
@@ -120,6 +122,8 @@ def lines(findings):
                           ("few", f"less than {ROUNDS_MIN} rounds, not compared")):
         out += [f"- {text}: {f.bench}, {f.key.replace(' | ', ', ')} ({f.what})" for f in findings
                 if f.verdict == verdict]
+    out += [f"- {results.GENERATOR_LIMITS}, says little: {f.bench}, {f.key.replace(' | ', ', ')} ({f.what}), "
+            f"{span(f.then)} of the floor then, {span(f.now)} now" for f in findings if f.verdict == "limited"]
     same = sum(f.verdict == "same" for f in findings)
     out.append(f"- {same} of {len(findings)} figures as they were, within the noise of both runs")
     return out
@@ -135,7 +139,7 @@ def span(values):
 
 def compare_counts(then, now):
     """(text lines, whether something needs more instructions than it may)."""
-    out, worse = [], False
+    out, worse, same = [], False, 0
     for name in sorted({*then, *now}):
         if name not in now:
             out.append(f"- counted then, not now: {name}")
@@ -147,6 +151,9 @@ def compare_counts(then, now):
             worse = worse or more
             out.append(f"- {'more' if more else 'fewer'} instructions: {name}, {then[name]:.1f} then, "
                        f"{now[name]:.1f} now ({now[name] / then[name] - 1:+.1%})")
-    if not worse and not out:
-        out.append(f"- all {len(now)} counts as they were (to {INSTRUCTIONS_TOLERANCE:.1%})")
+        else:
+            same += 1
+    if same:
+        which = f"{same} other" if out else f"all {same}"
+        out.append(f"- {which} counts as they were (to {INSTRUCTIONS_TOLERANCE:.1%})")
     return out, worse

@@ -114,6 +114,20 @@ class CompareTest(unittest.TestCase):
             ("rate | stratwire", "ns"): "same", ("rate | stratwire", "us p99"): "slower",
             ("rate | stratwire", "CPU-s per million"): "same"})
 
+    def test_where_the_generator_was_the_limit_nothing_is_judged(self):
+        def row(values, *remarks):
+            floor = figure("fan-out", (2, 2, 2), "fan-out | floor_log", name="floor_log")
+            return [floor, figure("fan-out", values, "fan-out | floor_log", name="stratwire", remarks=remarks)]
+
+        free, limited = row((4, 4, 4)), row((8, 8, 8), compare.results.GENERATOR_LIMITS)
+        for then, now in ((free, limited), (limited, free), (limited, limited)):
+            self.assertEqual(verdicts(then, now), {("fan-out | stratwire", "ns"): "limited"})
+        text = "\n".join(compare.lines(compare.compare(free, limited)))
+        self.assertIn("- generator is the limit, says little: codecs, fan-out, stratwire (ns), 2 (2..2) of the floor "
+                      "then, 4 (4..4) now", text)
+        self.assertIn("0 of 1 figures as they were", text)
+        self.assertEqual(verdicts(free, row((8, 8, 8), "saturated")), {("fan-out | stratwire", "ns"): "slower"})
+
     def test_slower_counts_only_when_it_is_so_twice(self):
         then = with_floor(figure(), figure("encode"))
         slow = with_floor(figure(values=(30, 31, 32)), figure("encode", (30, 31, 32)))
@@ -143,6 +157,25 @@ class CountsTest(unittest.TestCase):
         self.assertEqual(compare.compare_counts({"a": 100}, {"a": 90, "b": 1})[1], False)
         lines, worse = compare.compare_counts({"a": 100}, {})
         self.assertEqual((lines, worse), (["- counted then, not now: a"], True))
+
+    def test_where_some_differ_the_others_are_counted(self):
+        self.assertEqual(compare.compare_counts({"a": 1, "b": 2}, {"a": 1, "b": 2})[0],
+                         ["- all 2 counts as they were (to 0.5%)"])
+        lines, _ = compare.compare_counts({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2, "c": 2, "d": 1})
+        self.assertEqual(len(lines), 3)
+        self.assertEqual(lines[-1], "- 2 other counts as they were (to 0.5%)")
+
+    def test_a_broken_file_of_counts_is_said_to_be_that(self):
+        there = {"compiler": RUN["compiler"], "flags": RUN["flags"], "libc": RUN["libc"]}
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(instructions, "ROOT", folder):
+            path = instructions.write(RUN, {"a": 1})
+            for text in ("{", "[]", "{}", json.dumps(there), json.dumps({**there, "counts": {"a": 0}}),
+                         json.dumps({**there, "counts": {"a": "many"}})):
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+                self.assertRaisesRegex(instructions.Failed, r"12\.2\.0\.json .*--update", instructions.committed, RUN)
+                self.assertIsNone(instructions.beside(RUN, True)[0])
+                self.assertRaises(instructions.Failed, instructions.beside, RUN, False)
 
     def test_other_compilers_and_flags_are_not_compared(self):
         with tempfile.TemporaryDirectory() as folder, mock.patch.object(instructions, "ROOT", folder):
@@ -223,6 +256,33 @@ class CheckTest(unittest.TestCase):
             self.assertIn("slower", said)
             self.assertEqual(self.check(folder, [with_floor(), with_floor()])[0], 1)
 
+    def counts_code(self, folder, **run):
+        """Exit code of a comparison of counts on a machine that differs so."""
+        this = bench.Run(types.SimpleNamespace(build=folder), folder)
+        said = io.StringIO()
+        with mock.patch.object(instructions, "ROOT", folder), contextlib.redirect_stdout(said), \
+                mock.patch.object(instructions, "count", return_value={"a": 2}):
+            return bench.check_instructions(this, {**RUN, **run}), said.getvalue()
+
+    def test_exit_codes_of_counts(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(instructions, "ROOT", folder):
+            path = instructions.write(RUN, {"a": 2})
+            self.assertEqual(self.counts_code(folder)[0], 0)
+            code, said = self.counts_code(folder, libc="musl")
+            self.assertEqual(code, bench.NOTHING_TO_COMPARE)
+            self.assertIn("instructions are not compared: the committed counts have another libc", said)
+            instructions.write(RUN, {"a": 1})
+            self.assertEqual(self.counts_code(folder)[0], 1)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("{")
+            code, said = self.counts_code(folder)
+            self.assertEqual(code, 1)
+            self.assertIn("is no JSON", said)
+
+    def test_worse_counts_before_what_could_not_be_compared(self):
+        for codes, worst in (([], 0), ([0, 0], 0), ([4, 0], 4), ([0, 4], 4), ([4, 1], 1), ([1, 0], 1)):
+            self.assertEqual(bench.worst_of(codes), worst, codes)
+
     def test_another_machine_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
             code, said = self.check(folder, [], run={**RUN, "machine": "Intel"})
@@ -235,6 +295,79 @@ class CheckTest(unittest.TestCase):
             self.assertIsNone(bench.find_committed(types.SimpleNamespace(against=None), RUN))
         self.assertIn("no committed result of this machine kind (AMD EPYC, 2 cores)", said.getvalue())
         self.assertIn("./dev bench", said.getvalue())
+
+
+class LoadTest(unittest.TestCase):
+    """What is made of a run of load, with measurements that were invented."""
+
+    def measured(self, ended_well, failures=(), **result):
+        whole = {"lost": 0, "told": 0, "disordered": 0, "not_ours": 0, **result}
+        raw = {"failures": [{"row": "r", "name": name, "round": 0, "why": "gone"} for name in failures],
+               "run": dict.fromkeys(("rounds", "window_s", "warmup_s", "server_cpu", "client_cpu", "nice", "seed"), 1),
+               "measurements": [{"name": "stratwire", "result": whole}]}
+        with tempfile.TemporaryDirectory() as folder:
+            options = types.SimpleNamespace(build=folder, load_budget=1, check=False, rounds=1, load_options=[])
+            this = bench.Run(options, folder)
+
+            def run_child(command):
+                with open(command[command.index("--out") + 1], "w", encoding="utf-8") as file:
+                    json.dump(raw, file)
+                return ended_well
+
+            with mock.patch.object(bench, "run_child", run_child), contextlib.redirect_stdout(io.StringIO()), \
+                    mock.patch.object(bench.load_figures, "summarize", return_value=[]):
+                this.measure_load()
+        return this
+
+    def test_a_broken_stream_is_seen_beside_a_peer_that_failed(self):
+        for key in ("lost", "disordered", "not_ours"):
+            this = self.measured(False, ["ws"], **{key: 1})
+            self.assertIn("a stream of stratwire's was broken", [f["why"] for f in this.failures])
+            self.assertTrue(this.failed)
+
+    def test_a_peer_that_failed_is_named_and_no_failure(self):
+        this = self.measured(True, ["ws", "peer:x"])
+        self.assertEqual([f["name"] for f in this.failures], ["ws", "peer:x"])
+        self.assertFalse(this.failed)
+        self.assertTrue(self.measured(False, ["floor_log"]).failed)
+        self.assertFalse(self.measured(True).failed)
+
+
+class CommandLineTest(unittest.TestCase):
+    def refused(self, *arguments):
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said), self.assertRaises(SystemExit) as end:
+            bench.parse(arguments)
+        self.assertEqual(end.exception.code, 2, arguments)
+        return said.getvalue()
+
+    def test_what_load_would_refuse_is_refused_before_anything_is_built(self):
+        for arguments, text in ((["--peer", "foo"], "--peer takes NAME=COMMAND, not 'foo'"),
+                                (["--peer", "x=a", "--peer", "x=b"], "--peer has x twice"),
+                                (["--uws", "/nope"], "there is no src/App.h in '/nope'"),
+                                (["--load-budget", "0"], "--load-budget is more than 0 seconds")):
+            self.assertIn(text, self.refused("--understood", *arguments))
+
+    def test_what_is_no_result_is_nothing_to_compare_with(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "x.json")
+            self.assertIn("there is no file", self.refused("--check", "--against", path))
+            for text, why in (("{", "is no JSON"), ("[]", "is no result of format 1"),
+                              ('{"format": 1}', "is no result of format 1")):
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+                self.assertIn(why, self.refused("--check", "--against", path))
+
+    def test_what_is_committed_names_no_path(self):
+        for arguments, said in (
+                (["--uws", ".", "--load-budget", "1.5"], ["--uws", "CHECKOUT", "--load-budget", "1.5"]),
+                (["--uws=/home/me/uws"], ["--uws=CHECKOUT"]),
+                (["--peer", "x=/home/me/x --y=/z"], ["--peer", "x=COMMAND"]),
+                (["--peer=x=/home/me/x"], ["--peer=x=COMMAND"]),
+                (["--build", "/home/me/b", "--rounds=2"], ["--build", "FOLDER", "--rounds=2"])):
+            self.assertEqual(bench.without_paths(arguments), said)
+        # What is cut short would be overlooked.
+        self.refused("--uw", ".")
 
 
 class ProgramsTest(unittest.TestCase):

@@ -18,6 +18,8 @@ import subprocess
 import machine
 
 FORMAT = 1
+# The remark of load/figures.py after which a figure says what the generator can do.
+GENERATOR_LIMITS = "generator is the limit"
 FOLDER = os.path.join(machine.ROOT, "bench", "results")
 
 
@@ -135,10 +137,17 @@ def write(path, whole):
         file.write("\n]}\n")
 
 
-def read(path):
+def read_json(path):
     with open(path, encoding="utf-8") as file:
-        whole = json.load(file)
-    if whole.get("format") != FORMAT:
+        try:
+            return json.load(file)
+        except ValueError as wrong:
+            raise ValueError(f"{path} is no JSON: {wrong}") from None
+
+
+def read(path):
+    whole = read_json(path)
+    if not isinstance(whole, dict) or whole.get("format") != FORMAT or not {"run", "figures"} <= whole.keys():
         raise ValueError(f"{path} is no result of format {FORMAT}")
     return whole
 

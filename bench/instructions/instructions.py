@@ -23,6 +23,7 @@ import machine  # noqa: E402
 
 ROOT = machine.ROOT
 NOTHING_TO_COMPARE = 4
+UPDATE = "'./dev bench instructions -- --update'"
 # What must be the same for counts to be: the instructions are the compiler's and the C library's.
 CIRCUMSTANCES = ("compiler", "flags", "libc")
 
@@ -44,11 +45,15 @@ def count(build_folder):
                               check=False, env={"PATH": os.environ["PATH"], "LC_ALL": "C"})
         if done.returncode != 0:
             raise Failed(done.stderr.strip()[-500:])
-        operations = dict(reversed(line.split(" ", 1)) for line in done.stdout.splitlines())
+        operations = {name: int(times) for times, name in
+                      (line.split(" ", 1) for line in done.stdout.splitlines())}
         totals = dict(totals_in(folder))
     if set(totals) != set(operations) or not totals:
         raise Failed(f"counted {len(totals)} pieces of work of {len(operations)}")
-    return {name: round(totals[name] / int(operations[name]), 3) for name in operations}
+    for name, times in operations.items():
+        if not totals[name] or not times:
+            raise Failed(f"counted {totals[name]} instructions in {times} times '{name}'")
+    return {name: round(totals[name] / times, 3) for name, times in operations.items()}
 
 
 def totals_in(folder):
@@ -69,18 +74,30 @@ def path_of(run):
 
 
 def committed(run):
-    """(counts, "") or (None, why they can't be compared with)."""
+    """(counts, "") or (None, why they can't be compared with); Failed where the file is broken."""
     path = path_of(run)
     try:
         with open(path, encoding="utf-8") as file:
             then = json.load(file)
     except OSError:
-        return None, (f"no counts of this compiler ({os.path.basename(path)}); "
-                      "'./dev bench instructions -- --update' makes them")
+        return None, f"no counts of this compiler ({os.path.basename(path)}); {UPDATE} makes them"
+    except ValueError as wrong:
+        raise Failed(f"{os.path.basename(path)} is no JSON: {wrong}; {UPDATE} makes it anew") from None
+    if not are_counts(then):
+        raise Failed(f"{os.path.basename(path)} has not {', '.join(CIRCUMSTANCES)} and counts above 0; "
+                     f"{UPDATE} makes it anew")
     for name in CIRCUMSTANCES:
         if then[name] != run[name]:
             return None, f"the committed counts have another {name}: {then[name]}, here {run[name]}"
     return then["counts"], ""
+
+
+def are_counts(then):
+    if not isinstance(then, dict) or not {*CIRCUMSTANCES, "counts"} <= then.keys():
+        return False
+    counts = then["counts"]
+    return isinstance(counts, dict) and all(isinstance(count, (int, float)) and count > 0
+                                            for count in counts.values())
 
 
 def write(run, counts):
@@ -92,6 +109,16 @@ def write(run, counts):
     return path
 
 
+def beside(run, update):
+    """What is committed. A broken file does not stop who writes it anew."""
+    try:
+        return committed(run)
+    except Failed as failed:
+        if not update:
+            raise
+        return None, str(failed)
+
+
 def main(arguments):
     parser = argparse.ArgumentParser(prog="bench_instructions", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -101,10 +128,10 @@ def main(arguments):
     run = machine.circumstances(options.build, "")
     try:
         now = count(options.build)
+        then, why = beside(run, options.update)
     except Failed as failed:
         print(f"instructions: {failed}", file=sys.stderr)
         return 1
-    then, why = committed(run)
     print(f"{'instructions for each':<72} {'now':>10} {'committed':>10}")
     for name, value in now.items():
         print(f"{name:<72} {value:>10.1f} {format(then[name], '>10.1f') if then and name in then else '':>10}")

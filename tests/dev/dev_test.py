@@ -45,6 +45,8 @@ class Usage(unittest.TestCase):
                                  (["bench", "--fast"], "no option '--fast'"),
                                  (["bench", "--", "--fast"], "unrecognized arguments: --fast"),
                                  (["bench", "--check", "peer"], "--check has no part of bench 'peer'"),
+                                 (["bench", "--", "--peer", "foo"], "--peer takes NAME=COMMAND, not 'foo'"),
+                                 (["bench", "--", "--uws", "/nope"], "there is no src/App.h in '/nope'"),
                                  (["bench", "--check", "--", "--against", "no.json"], "no file no.json"),
                                  (["deps", "dmeo"], "'dmeo' is no verb"),
                                  (["clean", "-a"], "--all or nothing")):
