@@ -3,11 +3,12 @@
 the one file of './dev bench', or what bench/load/run.py alone has written.
 
 usage: report.py FILE.json [--html FILE] [--markdown FILE]    (default: beside the JSON)
+
+Exit codes: 0 done; 2 wrong usage, or the file is no such JSON.
 """
 
 import argparse
 import html
-import json
 import os
 import sys
 
@@ -71,16 +72,21 @@ def fan_out_plots(cells):
 def draw_group(plot, place, cells, names):
     """Bars beside one another; the floor is a line over the whole group."""
     by_name = {c["name"]: [value * 1000 for value in c["value"]] for c in cells}
+    limited = {c["name"] for c in cells if results.GENERATOR_LIMITS in c["remarks"]}
     bars = [name for name in names if not name.startswith("floor")]
     left, right = plot.x.at(place + 0.08), plot.x.at(place + 0.92)
-    width = (right - left) / len(bars)
+    width = (right - left) / max(1, len(bars))
     for i, name in enumerate(bars):
         if name in by_name:
             plot.bar(name, left + i * width + 1, width - 2, *by_name[name])
+        if name in limited:
+            plot.doubt(left + (i + 0.5) * width, by_name[name][2])
     if "floor_log" in by_name:
         y = plot.y.at(by_name["floor_log"][0])
         plot.segment(left, y, right, y,
                      f'stroke="{svg.FLOOR_COLOUR}" stroke-width="2" stroke-dasharray="5 3"')
+        if "floor_log" in limited:
+            plot.doubt(right + 4, by_name["floor_log"][0])
 
 
 def cost_of(cell):
@@ -174,16 +180,26 @@ SECTIONS = (
     ("Fan-out, flat out", fan_out_plots,
      "Deliveries per second that the generator read. The dashed line is the floor: a bare program that "
      "keeps one log and does one send() per connection and turn. Bars are medians, the thin line over "
-     "them reaches from the worst to the best round."),
+     "them reaches from the worst to the best round. A star over a bar, or at the end of the floor's line: the "
+     "generator was the limit, so the server may be quicker than it shows. stratwire and, where it was asked for, "
+     "uws stand in every panel. beast, ws and lws write one message per call, K changes nothing for them: they "
+     "stand at K = 16 only. redis and nats stand at K = 64, with 10,000 subscribers at K = 16, so that a turn is "
+     "short against the window. stratwire_threads stands at K = 1 and 64, stratwire_2_io at 64 with 100 and 1000 "
+     "subscribers; 1 subscriber is there for stratwire and the floor alone."),
     ("Latency", latency_plots,
      "From the intended time of a publish to the return of the recv() that brought it, so that waiting "
-     "counts; every message of every round. The generator never sleeps."),
+     "counts; every message of every round. The generator never sleeps. redis and nats "
+     "have no part in it, lws none in the round trip."),
     ("Cost of a delivery against subscribers", cost_plots,
-     "Time of the server's core for one delivery. On loopback it includes the receiver's TCP work."),
+     "Time of the server's core for one delivery. On loopback it includes the receiver's TCP work. The panels "
+     "have the servers that they have above, for the same reasons."),
     ("Cost of a delivery against channels", channel_plots,
      "Every connection is sent 6 messages per turn, however many channels there are: K grows with them, and "
-     "the more channels, the fewer connections share the work of a publish."),
-    ("Message size", size_plots, "Below 159 bytes the message is an Event, the shortest that JSON has."),
+     "the more channels, the fewer connections share the work of a publish. Of the peers, "
+     "uws, redis and nats stand here, at 200 channels only."),
+    ("Message size", size_plots,
+     "Below 159 bytes the message is an Event, the shortest that JSON has; uws publishes PriceUpdates, so it "
+     "begins there. Other peers have no part in it."),
 )
 
 
@@ -290,12 +306,14 @@ def markdown(whole, cells):
 
 def read(path):
     """A result; out of what run.py alone has written, one with nothing but load in it."""
-    with open(path, encoding="utf-8") as file:
-        raw = json.load(file)
-    if "measurements" not in raw:
+    raw = results.read_json(path)
+    if not isinstance(raw, dict) or "measurements" not in raw:
         return results.read(path)
-    return {"run": raw["run"], "load": raw["run"], "failures": raw["failures"], "instructions": {},
-            "figures": figures.summarize(raw["measurements"])}
+    try:
+        return {"run": raw["run"], "load": raw["run"], "failures": raw["failures"], "instructions": {},
+                "figures": figures.summarize(raw["measurements"])}
+    except (KeyError, TypeError) as wrong:
+        raise ValueError(f"{path} is not what this run.py writes: {wrong!r}") from None
 
 
 def write(whole, stem, html_path=None, markdown_path=None):
@@ -314,8 +332,11 @@ def main(arguments):
     parser.add_argument("--html")
     parser.add_argument("--markdown")
     options = parser.parse_args(arguments)
-    print("\n".join(write(read(options.json), os.path.splitext(options.json)[0], options.html,
-                          options.markdown)))
+    try:
+        written = write(read(options.json), os.path.splitext(options.json)[0], options.html, options.markdown)
+    except (OSError, ValueError) as wrong:
+        parser.error(str(wrong))
+    print("\n".join(written))
     return 0
 
 

@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 """The way from raw measurements to figures, tables and plots."""
 
+import contextlib
+import io
 import json
 import os
 import re
 import sys
 import tempfile
 import unittest
+import unittest.mock
 import xml.etree.ElementTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -78,6 +81,8 @@ class FiguresTest(unittest.TestCase):
                              ({"server_cpu_s": 0.5}, "server was off its core")):
             self.assertIn(text, "; ".join(figures.remarks(measurement(**result))), result)
         self.assertEqual(figures.remarks(measurement()), [])
+        limited = figures.summarize([measurement(busy_share=0.99, cpu_share=0.99)])[0]
+        self.assertIn(results.GENERATOR_LIMITS, limited["remarks"])
 
     def test_a_rate_that_is_not_reached_is_saturated(self):
         held = measurement(kind="rate", deliveries=1000, latency_ns=latency(1))
@@ -107,6 +112,19 @@ class PlanTest(unittest.TestCase):
         for row in guarded:
             self.assertLessEqual({"stratwire", row.floor}, set(row.servers), row.name)
 
+    def test_the_page_says_rightly_who_stands_where(self):
+        fan_out = [row for row in rows.rows() if row.kind == "fan-out" and row.connections > 1]
+        for names, ks in ((("stratwire", "uws"), {1, 16, 64, 256}), (("beast", "ws", "lws"), {16}),
+                          (("stratwire_threads",), {1, 64}), (("stratwire_2_io",), {64}),
+                          (("redis", "nats"), {16, 64})):
+            for name in names:
+                self.assertEqual({row.k for row in fan_out if name in row.servers}, ks, name)
+        peers = {"uws", "beast", "ws", "lws", "redis", "nats"}
+        for kind, there in (("rate", {"uws", "beast", "ws", "lws"}), ("round-trip", {"uws", "beast", "ws"}),
+                            ("channels", {"uws", "redis", "nats"}), ("size", {"uws"})):
+            found = [row for row in rows.rows() if row.kind == kind]
+            self.assertEqual(peers & {name for row in found for name in row.servers}, there, kind)
+
     def test_a_server_whose_program_is_not_there_says_what_to_install(self):
         absent = rows.Server("x", ("x",), needs="/no/such/program", package="some-package")
         self.assertIn("some-package", absent.missing)
@@ -133,6 +151,14 @@ class PlotTest(unittest.TestCase):
         plot = svg.Plot("t", "x", "y", names)
         plot.set_y(0, 1)
         self.assertGreater(plot.y.end, max(y for _, _, y in places))
+
+    def test_foreign_peers_have_colours_of_their_own(self):
+        with unittest.mock.patch.dict(svg.given, clear=True):
+            names = [f"peer:{i}" for i in range(len(svg.MORE_COLOURS))]
+            colours = [svg.colour_of(name) for name in names]
+            self.assertEqual(len({*colours, *svg.COLOURS.values(), svg.FLOOR_COLOUR}),
+                             len(names) + len(svg.COLOURS) + 1)
+            self.assertEqual([svg.colour_of(name) for name in names], colours)
 
     def test_percentiles_of_rounds_together(self):
         points = figures.percentile_points([latency(*range(1, 51)), latency(*range(51, 101))], 0.004)
@@ -181,6 +207,33 @@ class PageTest(unittest.TestCase):
         self.assertIn("&lt;gone&gt;", page)
         self.assertNotIn("<x>", page)
         self.assertNotIn("src=", page)
+
+    def test_a_run_of_floors_alone_has_a_page(self):
+        page, _ = self.page_of([measurement("floor_log"), measurement("floor_send")])
+        self.assertEqual(page.count("<svg"), 1)
+        self.assertNotIn("<rect", page)
+
+    def test_bars_that_the_generator_limits_have_a_star(self):
+        limit = {"busy_share": 0.99, "cpu_share": 0.99}
+        for ours, floor, stars in (({}, {}, 0), (limit, {}, 1), (limit, limit, 2)):
+            page, _ = self.page_of([measurement("floor_log", **floor), measurement(**ours)])
+            self.assertEqual(page.count(">*</text>"), stars)
+
+    def test_what_is_no_result_is_wrong_usage(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "x.json")
+            for text, why in ((None, "No such file"), ("{", "is no JSON"), ("[]", "is no result of format 1"),
+                              ('{"format": 1}', "is no result of format 1"),
+                              ('{"measurements": []}', "is not what this run.py writes"),
+                              ('{"run": {}, "failures": [], "measurements": [{}]}', "is not what this run.py writes")):
+                if text is not None:
+                    with open(path, "w", encoding="utf-8") as file:
+                        file.write(text)
+                said = io.StringIO()
+                with contextlib.redirect_stderr(said), self.assertRaises(SystemExit) as end:
+                    report.main([path])
+                self.assertEqual(end.exception.code, 2)
+                self.assertIn(why, said.getvalue())
 
     def test_other_benches_and_instructions_have_tables(self):
         def figure(row, floor, values):

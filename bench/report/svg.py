@@ -10,14 +10,16 @@ LEGEND_LINE = 15
 # One colour per server, the same in every plot; all keep their distance for colour-blind readers.
 COLOURS = {"stratwire": "#0b62c4", "stratwire_threads": "#6baed6", "stratwire_2_io": "#9ecae1", "uws": "#d94801",
            "beast": "#7b3294", "ws": "#1b9e77", "lws": "#b8a000", "redis": "#c51b7d", "nats": "#4d4d4d"}
-MORE_COLOURS = ("#66a61e", "#e7298a", "#666666")
+# Of others in the order in which they come; from the seventh on they come again.
+MORE_COLOURS = ("#66a61e", "#8c510a", "#f781bf", "#17becf", "#a50026", "#999999")
 FLOOR_COLOUR = "#111111"
+given = {}
 
 
 def colour_of(name):
     if name.startswith("floor"):
         return FLOOR_COLOUR
-    return COLOURS.get(name) or MORE_COLOURS[sum(name.encode()) % len(MORE_COLOURS)]
+    return COLOURS.get(name) or given.setdefault(name, MORE_COLOURS[len(given) % len(MORE_COLOURS)])
 
 
 def label_of(value):
@@ -134,6 +136,10 @@ class Plot:
         if high > low:
             middle = x + width / 2
             self.segment(middle, self.y.at(low), middle, self.y.at(high), 'stroke="#000" opacity="0.55"')
+
+    def doubt(self, x, value):
+        """A star over what says little; the caption says why."""
+        self.text(x, self.y.at(value) - 2, "*", size=14)
 
     def _legend(self):
         for name, x, y in self.legend:
