@@ -301,7 +301,8 @@ class LoadTest(unittest.TestCase):
     """What is made of a run of load, with measurements that were invented."""
 
     def measured(self, ended_well, failures=(), **result):
-        whole = {"lost": 0, "told": 0, "disordered": 0, "not_ours": 0, **result}
+        whole = {"lost": 0, "told": 0, "disordered": 0, "not_ours": 0, "starved": 0,
+                 "disconnected": 0, **result}
         raw = {"failures": [{"row": "r", "name": name, "round": 0, "why": "gone"} for name in failures],
                "run": dict.fromkeys(("rounds", "window_s", "warmup_s", "server_cpu", "client_cpu", "nice", "seed"), 1),
                "measurements": [{"name": "stratwire", "result": whole}]}
@@ -361,10 +362,10 @@ class CommandLineTest(unittest.TestCase):
     def test_what_is_committed_names_no_path(self):
         for arguments, said in (
                 (["--uws", ".", "--load-budget", "1.5"], ["--uws", "CHECKOUT", "--load-budget", "1.5"]),
-                (["--uws=/home/me/uws"], ["--uws=CHECKOUT"]),
-                (["--peer", "x=/home/me/x --y=/z"], ["--peer", "x=COMMAND"]),
-                (["--peer=x=/home/me/x"], ["--peer=x=COMMAND"]),
-                (["--build", "/home/me/b", "--rounds=2"], ["--build", "FOLDER", "--rounds=2"])):
+                (["--uws=/srv/mine/uws"], ["--uws=CHECKOUT"]),
+                (["--peer", "x=/srv/mine/x --y=/z"], ["--peer", "x=COMMAND"]),
+                (["--peer=x=/srv/mine/x"], ["--peer=x=COMMAND"]),
+                (["--build", "/srv/mine/b", "--rounds=2"], ["--build", "FOLDER", "--rounds=2"])):
             self.assertEqual(bench.without_paths(arguments), said)
         # What is cut short would be overlooked.
         self.refused("--uw", ".")

@@ -2,6 +2,8 @@
 
 import math
 
+import rows
+
 # A generator that sleeps less than this is what limits the row.
 SLEEPS_AT_LEAST = 0.03
 # The last percentile of a curve is the one with so many values beyond it.
@@ -9,7 +11,6 @@ VALUES_BEYOND = 5
 # Points of a curve to a decade: 33, closer than a plot can show.
 CURVE_DISTANCE = 0.03
 RANKS = ("p50", "p90", "p99", "p99.9", "max")
-FAULTS = ("lost", "disordered", "not_ours", "disconnected", "starved")
 SETTINGS = ("kind", "connections", "k", "rate", "channels", "per_connection", "message_bytes")
 # More of its time than this taken by others: the machine was not ours.
 OTHERS_AT_MOST = 0.15
@@ -35,16 +36,11 @@ def cpu_s_per_million(measurement):
     return max(0.0, result["server_cpu_s"] - spun) / result["deliveries"] * 1e6
 
 
-def is_broken(result):
-    """Whether a reader did not get what it was there for, or something else."""
-    return any(result[fault] for fault in FAULTS)
-
-
 def remarks(measurement):
     """What is to be known before a figure is believed."""
     result, kind = measurement["result"], measurement["kind"]
     found = []
-    if is_broken(result):
+    if rows.is_broken(result):
         found.append(f"broken stream: {result['lost']} lost without a word, "
                      f"{result['disordered']} out of order, {result['not_ours']} not asked for, "
                      f"{result['disconnected']} readers closed, {result['starved']} left with nothing")

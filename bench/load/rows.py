@@ -13,7 +13,7 @@ SIZES = (73, 159, 512, 2048, 8192, 16_384)
 CHANNELS = (1, 20, 200, 2000, 10_000)
 OURS = ("stratwire", "stratwire_threads", "stratwire_2_io")
 KINDS = ("fan-out", "channels", "size", "rate", "unix", "round-trip", "idle")
-# Keys of a result that say that a stream was broken; generators of before lack the last ones.
+# Keys of a result that say that a stream was broken.
 BROKEN = ("lost", "disordered", "not_ours", "starved", "disconnected")
 # What is of interest in the middle of its noise needs that long.
 LATENCY_WINDOW_S = 0.8
@@ -196,9 +196,14 @@ def is_ours(name):
     return name in OURS or name.startswith("floor_")
 
 
+def is_broken(result):
+    """Whether a reader did not get what it was there for, or something else."""
+    return any(result[key] for key in BROKEN)
+
+
 def stream_broken(measurements):
     """Whether one of stratwire's was; what peers lose is a remark of their row."""
-    return any(m["result"].get(key, 0) for m in measurements if m["name"] in OURS for key in BROKEN)
+    return any(is_broken(m["result"]) for m in measurements if m["name"] in OURS)
 
 
 # ---- What stands in the run for an option

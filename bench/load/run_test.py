@@ -110,7 +110,8 @@ class ProcessTest(unittest.TestCase):
 
 class ExitTest(unittest.TestCase):
     def code(self, name, failures=(), **result):
-        return run.exit_code([{"name": name, "result": {"lost": 0, "disordered": 0, "not_ours": 0, **result}}],
+        return run.exit_code([{"name": name, "result": {"lost": 0, "disordered": 0, "not_ours": 0, "starved": 0,
+                                                            "disconnected": 0, **result}}],
                              [{"name": failed} for failed in failures])
 
     def test_a_broken_stream_of_ours_is_a_failure(self):
