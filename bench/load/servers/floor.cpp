@@ -1,4 +1,4 @@
-/// What the machine can do at most: servers without protocol logic, for the same generator.
+/// Servers without protocol logic, for the same generator: what plain system calls can do at most.
 ///
 ///   bench_load_floor send   one send() per message and connection
 ///   bench_load_floor log    one log of ready frames that all share, a connection is a cursor: one

@@ -1,8 +1,6 @@
 /// stratwire in the run, as its users have it: an embedded Server with default settings.
 ///
-///   bench_load_server loop          one thread: it publishes, then polls (Threading::caller), as
-///   every
-///                                   other server of the run does
+///   bench_load_server loop          one thread: it publishes, then polls (Threading::caller)
 ///   bench_load_server threads [N]   so many I/O threads (1), and a publisher thread that shares
 ///                                   their core
 ///
