@@ -98,7 +98,7 @@ class FrameLog {
   }
 
   /// Appends one whole frame. What its mark says is not taken as a FrameMark, which would be loaded
-  /// wider than it was written, and wait for that (15 ns for each frame and log).
+  /// wider than it was written, and wait for that.
   void append(std::span<const char> frame, FrameMark::Keep keep, const Channel* channel,
               std::uint64_t seq, LogBufferPool& pool) {
     if (!buffer_) buffer_ = pool.take();
