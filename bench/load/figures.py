@@ -2,6 +2,7 @@
 
 import math
 
+import results
 import rows
 
 # A generator that sleeps less than this is what limits the row.
@@ -48,7 +49,7 @@ def remarks(measurement):
         found.append(f"{result['told']} given up, with gaps")
     if kind not in ("rate", "round-trip", "idle"):
         if 1 - result["busy_share"] < SLEEPS_AT_LEAST:
-            found.append("generator is the limit")
+            found.append(results.GENERATOR_LIMITS)
         if result["busy_share"] - result["cpu_share"] > OTHERS_AT_MOST:
             found.append("others used the generator's core")
         if result["server_cpu_s"] < (1 - OTHERS_AT_MOST) * result["window_s"] and (

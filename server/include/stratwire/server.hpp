@@ -171,9 +171,9 @@ class Server {
   /// `timeout` until there is something to do.
   ///
   /// What this thread publishes between two calls is encoded at once and sent by the next call, one
-  /// send() for each connection: publish all that you have, then poll. Beyond 1 MiB, or
-  /// less where lane_bytes_max is below 4 MiB, it waits in the inbox, as what other threads publish
-  /// does. Call it at least every 50 ms: nothing is accepted, sent or told alive in between.
+  /// send() for each connection: publish all that you have, then poll. Beyond 1 MiB, or less where
+  /// lane_bytes_max is below 4 MiB, it waits in the inbox, as what other threads publish does. Call
+  /// it at least every 50 ms: nothing is accepted, sent or told alive in between.
   ///
   /// \param timeout  0: only look; below 0: no limit
   /// \return         messages that were handed on and sockets that were served; 0 when there was
